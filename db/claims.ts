@@ -1,0 +1,41 @@
+/** What a verified token says, in this house's words. Frozen. */
+export type Claims = {
+  /** Clerk's user id. */
+  userId: string;
+  /** Clerk's session id. */
+  sessionId: string | null;
+  /** The active organization; without one, the user's id, which is the id of the personal space. */
+  orgId: string;
+  /** Whether there is no active organization. */
+  isPersonal: boolean;
+  /** Role in the organization, without Clerk's `org:` prefix; '' in the personal space. */
+  orgRole: string;
+  orgSlug: string | null;
+  /** Custom permissions such as `org:docs:manage`. */
+  permissions: readonly string[];
+  email: string | null;
+  name: string | null;
+  /** Who acts in the user's place, when someone does (impersonation). */
+  actorId: string | null;
+  /** When the token expires, in milliseconds since the epoch. */
+  expiresAtMs: number;
+};
+
+/** What Postgres is told of a caller. */
+export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'>;
+
+/**
+ * The settings of a transaction that acts for a caller: always the same set
+ * of names, empty where a claim is absent, so that nothing of an earlier request
+ * on the same connection can show through.
+ */
+export function pgSettings(caller: Caller, requestId: string): Record<string, string> {
+  return {
+    role: 'app_user',
+    'jwt.user_id': caller.userId,
+    'jwt.org_id': caller.orgId,
+    'jwt.org_role': caller.orgRole,
+    'jwt.permissions': caller.permissions.join(','),
+    'app.request_id': requestId,
+  };
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Logger, migrate as runCommitted } from 'graphile-migrate';
+import { runMigrations as migrateQueue } from 'graphile-worker';
+import { Client } from 'pg';
+import { ensureLogin, ensureRoles } from './roles.ts';
+
+/** Where to migrate, and for whom. */
+export type MigrateOptions = {
+  /** The login that owns the schema, on a direct connection: it holds a session lock. */
+  ownerUrl: string;
+  /** Logins of the processes; each that is given is made a member of its group. */
+  apiUrl?: string | undefined;
+  workerUrl?: string | undefined;
+  /** Told of each step. */
+  onProgress: (message: string) => void;
+};
+
+/** Any number, the same for every deployer. */
+const lockKey = '7218930017263045';
+const queueSql = readFileSync(new URL('./queue.sql', import.meta.url), 'utf8');
+const migrationsFolder = fileURLToPath(new URL('../migrations', import.meta.url));
+
+/**
+ * Brings a database to the committed migrations, and graphile-worker's schema
+ * with it: roles, queue, migrations, logins. Each step does nothing where it is
+ * done already, so a deployer that was killed is followed by one that goes on.
+ *
+ * Any number of deployers may call it at once: one works, the others wait.
+ */
+export async function migrate(options: MigrateOptions): Promise<void> {
+  const { ownerUrl, onProgress } = options;
+  const owner = new Client({ connectionString: ownerUrl, application_name: 'rowhouse-migrate' });
+  await owner.connect();
+  try {
+    await lock(owner, onProgress);
+    await ensureRoles(owner);
+    await migrateQueue({ connectionString: ownerUrl });
+    await owner.query(queueSql);
+    const logger = new Logger(() => (_level, message) => onProgress(message));
+    await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger });
+    if (options.apiUrl) await ensureLogin(owner, options.apiUrl, 'app_api');
+    if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
+    onProgress('The database is up to date.');
+  } finally {
+    // Ends the session, and the lock with it.
+    await owner.end();
+  }
+}
+
+async function lock(owner: Client, onProgress: (message: string) => void): Promise<void> {
+  const { rows } = await owner.query('select pg_try_advisory_lock($1) as free', [lockKey]);
+  if (rows[0].free) return;
+  onProgress('Another deployer is migrating this database. Waiting for it to finish …');
+  await owner.query('select pg_advisory_lock($1)', [lockKey]);
+}

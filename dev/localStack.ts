@@ -1,0 +1,173 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { migrate } from '../db/migrate.ts';
+import { openPool } from '../db/pool.ts';
+import { seed } from '../db/seed.ts';
+import { readSources, setValue } from '../platform/config/environment.ts';
+import { loadConfig } from '../platform/config/loadConfig.ts';
+import type { Config } from '../platform/config/settings.ts';
+import { makeLifecycle } from '../platform/lifecycle.ts';
+import { openStackProcess } from './childProcess.ts';
+import { openIssuer } from './issuer.ts';
+import { openIssuerRecord } from './issuerRecord.ts';
+import { findFreePort, isPortFree } from './ports.ts';
+import { openPostgres } from './postgres.ts';
+import { signToken } from './signToken.ts';
+import { lifecycleLog, say, show } from './terminal.ts';
+
+/** Settings of the parts the stack runs, by variable. */
+type StackSettings = Record<string, string>;
+
+/**
+ * Starts what no real service is configured for, brings the database up to date,
+ * starts API and worker, and says where everything is. Stops all of it, in
+ * reverse order, on the first signal or when a part ends by itself.
+ */
+export async function startLocalStack(): Promise<void> {
+  const lifecycle = makeLifecycle({ log: lifecycleLog, deadlineMs: 40_000 });
+  lifecycle.onSignals();
+
+  const env = givenSettings();
+  const config = loadConfig('none', env);
+  await mkdir(config.dataDir, { recursive: true });
+  const port = await choosePort(env.PORT, config.port);
+  const url = `http://localhost:${port}`;
+  const settings: StackSettings = { NODE_ENV: 'development', PORT: String(port) };
+
+  Object.assign(settings, await startDatabase(config, lifecycle));
+  if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
+  await writeLocalEnv(config.dataDir, settings, lifecycle);
+
+  const partsEnv = { ...process.env, ...env, ...settings };
+  const parts: [name: string, entry: string][] = [['api', 'server/main.ts']];
+  if (partsEnv.DATABASE_WORKER_URL) parts.push(['worker', 'worker/main.ts']);
+  else say('No worker: DATABASE_URL is set, and DATABASE_WORKER_URL is not.');
+  for (const [name, entry] of parts) {
+    say(`Starting the ${name} …`);
+    const part = openStackProcess(entry, partsEnv, (line) => show(name, line));
+    lifecycle.opened(name, part.close, 26_000);
+    part.ended.then(({ code, signal }) => {
+      void lifecycle.close(`the ${name} ended (${signal ?? code})`).finally(() => process.exit(1));
+    });
+    const isReady = await part.ready.then(
+      () => true,
+      () => false,
+    );
+    // It has said why, and its end is closing everything.
+    if (!isReady) return;
+  }
+  say(await welcome(url, settings, config.dataDir));
+}
+
+/** What was set by hand. The local.env that an earlier stack may have left is not ours to build on. */
+function givenSettings(): StackSettings {
+  const byHand = readSources({ ...process.env, NODE_ENV: 'development' }).filter(
+    ({ name }) => name !== 'local.env',
+  );
+  const given: StackSettings = {};
+  for (const { values } of byHand.reverse()) {
+    for (const [name, value] of Object.entries(values)) {
+      const set = setValue(value);
+      if (set !== undefined) given[name] = set;
+    }
+  }
+  return given;
+}
+
+/** The wanted port or, where nobody asked for a particular one, the next that is free. */
+async function choosePort(asked: string | undefined, wanted: number): Promise<number> {
+  if (!asked) return findFreePort(Array.from({ length: 20 }, (_, i) => wanted + i));
+  if (wanted === 0) return findFreePort();
+  if (await isPortFree(wanted)) return wanted;
+  say(`Port ${wanted} (PORT) is taken by another program. Stop it, or choose another PORT.`);
+  process.exit(1);
+}
+
+type Opened = Pick<ReturnType<typeof makeLifecycle>, 'opened'>;
+
+/** The configured database, or one of our own with demo data; migrated where its owner is known. */
+async function startDatabase(config: Config, lifecycle: Opened): Promise<StackSettings> {
+  const { databaseUrl, databaseWorkerUrl, databaseOwnerUrl } = config;
+  if (databaseUrl) {
+    if (databaseOwnerUrl) await bringUpToDate(databaseOwnerUrl, databaseUrl, databaseWorkerUrl);
+    return {};
+  }
+  say('Starting Postgres …');
+  const postgres = await openPostgres({ dir: config.dataDir, onProgress: say });
+  lifecycle.opened('Postgres', postgres.close, 15_000);
+  const apiUrl = postgres.urlFor('rowhouse_api', 'rowhouse');
+  const workerUrl = postgres.urlFor('rowhouse_worker', 'rowhouse');
+  const ownerUrl = postgres.urlFor('rowhouse_owner', 'rowhouse');
+  await bringUpToDate(ownerUrl, apiUrl, workerUrl);
+  await addDemoData(apiUrl);
+  return { DATABASE_URL: apiUrl, DATABASE_WORKER_URL: workerUrl, DATABASE_OWNER_URL: ownerUrl };
+}
+
+async function bringUpToDate(ownerUrl: string, apiUrl: string, workerUrl: string | undefined) {
+  say('Migrating …');
+  await migrate({ ownerUrl, apiUrl, workerUrl, onProgress: () => {} });
+}
+
+async function addDemoData(connectionString: string): Promise<void> {
+  say('Seeding …');
+  const onConnectionError = () => {};
+  const pool = openPool({
+    connectionString,
+    size: 1,
+    applicationName: 'rowhouse-seed',
+    onConnectionError,
+  });
+  await seed(pool);
+  await pool.end();
+}
+
+async function startIssuer(
+  { dataDir }: Config,
+  url: string,
+  lifecycle: Opened,
+): Promise<StackSettings> {
+  const { port } = new URL(url);
+  const issuer = await openIssuer({
+    dir: dataDir,
+    allowedOrigins: [url, `http://127.0.0.1:${port}`],
+  });
+  lifecycle.opened('issuer', issuer.close);
+  return {
+    CLERK_ISSUER: issuer.url,
+    CLERK_JWKS_URL: issuer.jwksUrl,
+    GRAPHIQL_TOKEN_URL: `${issuer.tokenUrl}?user=user_alice&org=org_acme&role=admin`,
+  };
+}
+
+/** Tells the other commands (`token`, `migrate`, `db:watch`, …) of the running stack. */
+async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle: Opened) {
+  const path = join(dataDir, 'local.env');
+  const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`);
+  await writeFile(`${path}.new`, lines.join(''), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  lifecycle.opened('local.env', () => rm(path, { force: true }));
+}
+
+async function welcome(url: string, settings: StackSettings, dataDir: string): Promise<string> {
+  const lines = ['', `GraphiQL   ${url}/`, `GraphQL    ${url}/graphql`];
+  if (settings.CLERK_ISSUER) {
+    const { key } = await openIssuerRecord(dataDir);
+    const content = { user: 'user_alice', org: 'org_acme', role: 'admin', ttlSeconds: 86_400 };
+    const token = await signToken({
+      ...content,
+      permissions: [],
+      key,
+      issuer: settings.CLERK_ISSUER,
+    });
+    lines.push(
+      `Tokens     npm run -s token -- --user user_bob --org org_acme`,
+      '',
+      'Paste this into another terminal:',
+      '',
+      `curl -s ${url}/graphql -H 'content-type: application/json' \\`,
+      `  -H 'authorization: Bearer ${token}' \\`,
+      `  -d '{"query":"{ me { name } documents(first: 3) { edges { node { id title } } } }"}'`,
+    );
+  }
+  return [...lines, '', 'Ctrl-C stops everything.'].join('\n');
+}

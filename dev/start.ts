@@ -1,0 +1,15 @@
+import { Command } from 'commander';
+import { startLocalStack } from './localStack.ts';
+
+/** `npm start`: the whole local stack. */
+
+new Command('start')
+  .description(
+    'Starts everything on this machine: Postgres, an issuer of tokens, migrations, demo data,\n' +
+      'the API and the worker. Data stays in .data/. Ctrl-C stops everything.\n\n' +
+      'PORT, HOST and the other settings of docs/configuration.md are honoured. Where\n' +
+      'DATABASE_URL or CLERK_ISSUER is set, the real one is used and nothing local is started for it.',
+  )
+  .parse();
+
+await startLocalStack();

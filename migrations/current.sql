@@ -1,0 +1,2 @@
+-- One concern. Say here why it exists and who may do what.
+-- Must be idempotent: it runs again at each save.

@@ -1,0 +1,308 @@
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import {
+  flag,
+  folderFrom,
+  host,
+  httpUrl,
+  type Kind,
+  oneOf,
+  originList,
+  postgresUrl,
+  publicKeyPem,
+  secretText,
+  wholeNumber,
+  word,
+  wordList,
+} from './kinds.ts';
+
+/** A process or command that needs settings; `none` needs nothing in particular. */
+export type Process = 'api' | 'worker' | 'migrate' | 'none';
+
+/** A default, as it would be written in the environment. */
+type Default =
+  | string
+  | { /** Without it the setting has no default there. */ production?: string; otherwise: string };
+
+/** What a reader may see of a value, in messages and in `config:print`. */
+type Reveal = 'value' | 'urlWithoutPassword' | 'fingerprint' | 'nothing';
+
+/** The definition of one environment variable. */
+export type Setting = {
+  variable: string;
+  section: string;
+  /** From text to value; its description says what is allowed. */
+  kind: Kind;
+  default?: Default;
+  /** What it does, in a sentence or two. */
+  meaning: string;
+  /** Of a number: what it counts. */
+  unit?: string;
+  /** What is gained and lost by a higher value, or by setting it at all. */
+  tradeOff?: string;
+  /** `value` where it is no secret. */
+  reveal: Reveal;
+  /** The processes that do not start without it. */
+  requiredBy: readonly Process[];
+};
+
+/** The folder that holds package.json: relative folders and env files start here. */
+export const projectRoot = resolve(import.meta.dirname, '../..');
+
+/** The default of LOG_PSEUDONYM_KEY outside production. No secret: it stands in the repository. */
+export const developmentPseudonymKey = 'rowhouse-development-pseudonym-key';
+
+/** Every setting there is, under its key in `Config`. */
+export const settings = {
+  isProduction: {
+    variable: 'NODE_ENV',
+    section: 'Process',
+    kind: oneOf(['production', 'development', 'test'])
+      .transform((mode) => mode === 'production')
+      .describe('`production`, `development` or `test`'),
+    default: 'production',
+    meaning:
+      'The mode. It decides defaults and whether env files are read. Unset means production.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  logLevel: {
+    variable: 'LOG_LEVEL',
+    section: 'Logs and metrics',
+    kind: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    default: 'info',
+    meaning: 'The least severe log line that is written.',
+    tradeOff: 'From `debug` on, health probes are logged too.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  logPseudonymKey: {
+    variable: 'LOG_PSEUDONYM_KEY',
+    section: 'Logs and metrics',
+    kind: secretText(32),
+    default: { otherwise: developmentPseudonymKey },
+    meaning:
+      'Key of the hash that stands for user and organization ids in logs. The same key gives the same hash. Unset in production: each process makes its own at start.',
+    tradeOff: 'A new key unlinks old lines from new ones, and those of one process from another.',
+    reveal: 'nothing',
+    requiredBy: [],
+  },
+  metricsToken: {
+    variable: 'METRICS_TOKEN',
+    section: 'Logs and metrics',
+    kind: word,
+    meaning: 'The bearer token that `GET /metrics` asks for. Unset: it asks for none.',
+    reveal: 'nothing',
+    requiredBy: [],
+  },
+  port: {
+    variable: 'PORT',
+    section: 'HTTP',
+    kind: wholeNumber(0, 65_535),
+    default: '8080',
+    meaning: 'The port the API listens on. 0 takes a free one.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  host: {
+    variable: 'HOST',
+    section: 'HTTP',
+    kind: host,
+    default: { production: '0.0.0.0', otherwise: '127.0.0.1' },
+    meaning: 'The address the API listens on.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  corsOrigins: {
+    variable: 'CORS_ORIGINS',
+    section: 'HTTP',
+    kind: originList,
+    default: '',
+    meaning: 'The web origins whose pages may call the API from a browser.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  graphqlPlayground: {
+    variable: 'GRAPHQL_PLAYGROUND',
+    section: 'HTTP',
+    kind: flag,
+    default: { production: 'false', otherwise: 'true' },
+    meaning: 'Whether GraphiQL is served at `/`.',
+    tradeOff: 'In production it shows the whole schema to whoever finds it.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  databaseUrl: {
+    variable: 'DATABASE_URL',
+    section: 'Database',
+    kind: postgresUrl,
+    meaning: 'The login of the API, with the least rights.',
+    reveal: 'urlWithoutPassword',
+    requiredBy: ['api'],
+  },
+  databaseWorkerUrl: {
+    variable: 'DATABASE_WORKER_URL',
+    section: 'Database',
+    kind: postgresUrl,
+    meaning: 'The login of the worker.',
+    reveal: 'urlWithoutPassword',
+    requiredBy: ['worker'],
+  },
+  databaseOwnerUrl: {
+    variable: 'DATABASE_OWNER_URL',
+    section: 'Database',
+    kind: postgresUrl,
+    meaning: 'The login that owns the schema. Give it to `migrate` only.',
+    reveal: 'urlWithoutPassword',
+    requiredBy: ['migrate'],
+  },
+  databasePoolSize: {
+    variable: 'DATABASE_POOL_SIZE',
+    section: 'Database',
+    kind: wholeNumber(1, 1000),
+    default: '10',
+    meaning: 'The most connections one process opens to Postgres.',
+    unit: 'connections',
+    tradeOff:
+      'More connections serve more slow queries at once; Postgres pays for each in memory. See the pool rule above.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  databaseStatementTimeoutMs: {
+    variable: 'DATABASE_STATEMENT_TIMEOUT_MS',
+    section: 'Database',
+    kind: wholeNumber(1, 600_000),
+    default: '10000',
+    meaning: 'How long one SQL statement of a request may run before Postgres cancels it.',
+    unit: 'ms',
+    tradeOff: 'A longer time lets slow queries finish, and lets them hold a connection longer.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  clerkIssuer: {
+    variable: 'CLERK_ISSUER',
+    section: 'Clerk',
+    kind: httpUrl,
+    meaning: 'The `iss` of tokens, letter by letter: the Frontend API URL of the Clerk instance.',
+    reveal: 'value',
+    requiredBy: ['api'],
+  },
+  clerkJwksUrl: {
+    variable: 'CLERK_JWKS_URL',
+    section: 'Clerk',
+    kind: httpUrl,
+    meaning: 'Where the public keys of the issuer are fetched.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  clerkJwtKey: {
+    variable: 'CLERK_JWT_KEY',
+    section: 'Clerk',
+    kind: publicKeyPem,
+    meaning: 'The public key of the issuer, so that no key is fetched over the network.',
+    tradeOff: 'No outage of the issuer matters, but a new key needs a new deployment.',
+    reveal: 'fingerprint',
+    requiredBy: [],
+  },
+  clerkAudience: {
+    variable: 'CLERK_AUDIENCE',
+    section: 'Clerk',
+    kind: word,
+    meaning:
+      'The `aud` a token must have. Session tokens of Clerk have none unless a JWT template sets it.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  clerkAuthorizedParties: {
+    variable: 'CLERK_AUTHORIZED_PARTIES',
+    section: 'Clerk',
+    kind: wordList,
+    default: '',
+    meaning: 'The `azp` values (origins of your apps) a token may have. Unset: any.',
+    tradeOff:
+      'Set, it stops a token of another app; a token without `azp` is then refused as well.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  shutdownDrainMs: {
+    variable: 'SHUTDOWN_DRAIN_MS',
+    section: 'Stopping',
+    kind: wholeNumber(0, 24_999),
+    default: { production: '10000', otherwise: '0' },
+    meaning: 'After SIGTERM, how long readiness is red while the listener still answers.',
+    unit: 'ms',
+    tradeOff:
+      'Shorter than the load balancer needs to notice, and requests fail in a deployment; longer only delays it.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  shutdownGraceMs: {
+    variable: 'SHUTDOWN_GRACE_MS',
+    section: 'Stopping',
+    kind: wholeNumber(0, 24_999),
+    default: '10000',
+    meaning: 'After the drain, how long running requests and jobs may take to finish.',
+    unit: 'ms',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  workerConcurrency: {
+    variable: 'WORKER_CONCURRENCY',
+    section: 'Worker',
+    kind: wholeNumber(1, 1000),
+    default: '4',
+    meaning: 'How many jobs one worker process runs at once.',
+    unit: 'jobs',
+    tradeOff: 'Jobs that wait for a network gain from more; jobs that compute do not.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  graphiqlTokenUrl: {
+    variable: 'GRAPHIQL_TOKEN_URL',
+    section: 'Development',
+    kind: httpUrl,
+    meaning: 'Where GraphiQL gets its token. The local stack sets it.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  seed: {
+    variable: 'SEED',
+    section: 'Development',
+    kind: flag,
+    default: 'false',
+    meaning: 'Whether `npm run seed` may write demo data.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  dataDir: {
+    variable: 'ROWHOUSE_DATA_DIR',
+    section: 'Development',
+    kind: folderFrom(projectRoot),
+    default: '.data',
+    meaning: 'Where the local stack keeps its database, its keys and `local.env`.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+} as const satisfies Record<string, Setting>;
+
+type Settings = typeof settings;
+
+/** The key of a setting in `Config`. */
+export type SettingKey = keyof Settings;
+
+/** A value is there when the setting has a default in every mode, or the process requires it. */
+type Value<Row extends Setting, P extends Process> = Row extends {
+  default: string | { production: string };
+}
+  ? z.output<Row['kind']>
+  : P extends Row['requiredBy'][number]
+    ? z.output<Row['kind']>
+    : z.output<Row['kind']> | undefined;
+
+/** The settings of a process, parsed; what process `P` requires is never undefined. */
+export type Config<P extends Process = 'none'> = {
+  readonly [Key in SettingKey]: Value<Settings[Key], P>;
+};
+
+/** The table as rows, for code that treats all settings alike. */
+export const settingRows = Object.entries(settings) as [SettingKey, Setting][];

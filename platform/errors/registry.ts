@@ -1,0 +1,179 @@
+/** What is fixed about an error code. */
+export type ErrorDefinition = {
+  /** HTTP status where the whole request fails with it. */
+  status: number;
+  /** What the client reads. Says nothing about the inside. */
+  message: string;
+  /** What it means, for docs/errors.md. */
+  meaning: string;
+  /** What a client should do about it. */
+  remedy: string;
+  /** Whether the same request may succeed later, unchanged. */
+  isRetryable: boolean;
+};
+
+/**
+ * The one list of what can go wrong, as `extensions.code` tells it. A code that
+ * is retired is never used again for something else.
+ */
+export const errorCodes = {
+  UNAUTHENTICATED: {
+    status: 401,
+    message: 'You are not signed in.',
+    meaning: 'There is no token, or it is not valid. The answer is the same for every cause.',
+    remedy: 'Get a new token from Clerk and try once more; then ask the user to sign in.',
+    isRetryable: false,
+  },
+  FORBIDDEN: {
+    status: 403,
+    message: 'You may not do this.',
+    meaning: 'You are known, and what you ask is not yours to do.',
+    remedy: 'Do not offer the action; ask an administrator of the organization for the permission.',
+    isRetryable: false,
+  },
+  NOT_FOUND: {
+    status: 404,
+    message: 'There is no such thing.',
+    meaning:
+      'The thing does not exist, or belongs to someone else: the answer is the same for both.',
+    remedy: 'Drop the id from your store.',
+    isRetryable: false,
+  },
+  BAD_USER_INPUT: {
+    status: 400,
+    message: 'The input is not valid.',
+    meaning: 'An argument has a value that is not allowed; `extensions.field` names it if known.',
+    remedy: 'Show the message at the field, and let the user correct it.',
+    isRetryable: false,
+  },
+  CONFLICT: {
+    status: 409,
+    message: 'This conflicts with what is already there.',
+    meaning: 'Something with this key exists already, or another change came first.',
+    remedy: 'Fetch the present state, decide again, and send a new request.',
+    isRetryable: false,
+  },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    message: 'The request is too large.',
+    meaning: 'The body of the request is over the limit.',
+    remedy: 'Send less at once. Files go to the object store, not through the API.',
+    isRetryable: false,
+  },
+  TIMEOUT: {
+    status: 504,
+    message: 'This took too long.',
+    meaning: 'The work was stopped at its time limit. A mutation stopped so has changed nothing.',
+    remedy: 'Ask for less (a smaller page, fewer fields); or try again later.',
+    isRetryable: true,
+  },
+  UNAVAILABLE: {
+    status: 503,
+    message: 'The service is not available right now.',
+    meaning: 'Something the API needs cannot be reached, or the API is starting or stopping.',
+    remedy: 'Try again after `Retry-After`, or after a growing, random pause.',
+    isRetryable: true,
+  },
+  INTERNAL: {
+    status: 500,
+    message: 'Something went wrong on our side.',
+    meaning: 'An error nobody foresaw. It is in the log under `extensions.requestId`.',
+    remedy: 'Report the request id.',
+    isRetryable: false,
+  },
+} as const satisfies Record<string, ErrorDefinition>;
+
+/** A code of the registry. */
+export type ErrorCode = keyof typeof errorCodes;
+
+/** What may be told about a `RowhouseError` besides its code. */
+type RowhouseErrorOptions = {
+  /** The input field at fault, as the client named it. */
+  field?: string | undefined;
+  /** Why, for the log; the client never sees it. */
+  cause?: unknown;
+  /** In place of the registry's message. The client reads it: nothing about the inside. */
+  message?: string | undefined;
+};
+
+/** An error with a code of the registry. Its message is meant for the client. */
+export class RowhouseError extends Error {
+  override readonly name = 'RowhouseError';
+  readonly code: ErrorCode;
+  readonly field: string | undefined;
+
+  constructor(code: ErrorCode, options: RowhouseErrorOptions = {}) {
+    super(options.message ?? errorCodes[code].message, { cause: options.cause });
+    this.code = code;
+    this.field = options.field;
+  }
+}
+
+/** How one SQLSTATE, or a class of them, is told to the client. */
+type SqlStateRow = {
+  /** Five characters, or the first two of a class. */
+  sqlState: string;
+  code: ErrorCode;
+  /** What Postgres means by it. */
+  meaning: string;
+  /** Whether a transaction that did nothing outside the database may run again at once. */
+  isRetryable?: true;
+};
+
+/**
+ * Which SQLSTATE becomes which code. A full SQLSTATE goes before its class; one
+ * that is not here is unexpected, and masked as INTERNAL: among them P0001, a
+ * bare `raise exception`.
+ *
+ * Our own SQL refuses with the class RW, which Postgres leaves free: RW and an
+ * HTTP status. `raise exception 'Title is too long.' using errcode = 'RW400',
+ * hint = 'title'`: the message is meant for the client, the hint names the field.
+ */
+export const sqlStates: readonly SqlStateRow[] = [
+  { sqlState: 'RW400', code: 'BAD_USER_INPUT', meaning: 'Ours: refused; the hint is the field.' },
+  { sqlState: 'RW403', code: 'FORBIDDEN', meaning: 'Ours: the caller may not.' },
+  { sqlState: 'RW404', code: 'NOT_FOUND', meaning: 'Ours: nothing there that the caller may see.' },
+  { sqlState: 'RW409', code: 'CONFLICT', meaning: 'Ours: the state does not allow it.' },
+  { sqlState: '23502', code: 'BAD_USER_INPUT', meaning: 'A value is missing.' },
+  {
+    sqlState: '23503',
+    code: 'BAD_USER_INPUT',
+    meaning: 'A reference leads nowhere, or to another tenant: both are answered alike.',
+  },
+  { sqlState: '23505', code: 'CONFLICT', meaning: 'A unique key is taken.' },
+  { sqlState: '23514', code: 'BAD_USER_INPUT', meaning: 'A check constraint refuses the value.' },
+  { sqlState: '23P01', code: 'CONFLICT', meaning: 'An exclusion constraint refuses the row.' },
+  { sqlState: '22', code: 'BAD_USER_INPUT', meaning: 'A value cannot be read or is out of range.' },
+  { sqlState: '42501', code: 'FORBIDDEN', meaning: 'A grant or a policy refuses.' },
+  {
+    sqlState: '40001',
+    code: 'CONFLICT',
+    meaning: 'Another transaction came first.',
+    isRetryable: true,
+  },
+  { sqlState: '40P01', code: 'CONFLICT', meaning: 'A deadlock was broken.', isRetryable: true },
+  { sqlState: '57014', code: 'TIMEOUT', meaning: 'The statement was canceled at its time limit.' },
+  { sqlState: '55P03', code: 'UNAVAILABLE', meaning: 'A lock was not free in time.' },
+  { sqlState: '53300', code: 'UNAVAILABLE', meaning: 'Postgres has no connection left.' },
+  { sqlState: '57P01', code: 'UNAVAILABLE', meaning: 'An administrator ended the connection.' },
+  { sqlState: '57P02', code: 'UNAVAILABLE', meaning: 'Postgres crashed.' },
+  { sqlState: '57P03', code: 'UNAVAILABLE', meaning: 'Postgres is starting or stopping.' },
+  { sqlState: '08', code: 'UNAVAILABLE', meaning: 'The connection failed.' },
+];
+
+const byState = new Map(sqlStates.map((row) => [row.sqlState, row]));
+
+/** The code a SQLSTATE is told as; undefined for one that is unexpected. */
+export function codeForSqlState(sqlState: string): ErrorCode | undefined {
+  return find(sqlState)?.code;
+}
+
+/** Whether a transaction that failed with it may simply run again. */
+export function isRetryableSqlState(sqlState: string): boolean {
+  return find(sqlState)?.isRetryable === true;
+}
+
+function find(sqlState: string): SqlStateRow | undefined {
+  if (!/^[0-9A-Z]{5}$/.test(sqlState)) return undefined;
+  return byState.get(sqlState) ?? byState.get(sqlState.slice(0, 2));
+}

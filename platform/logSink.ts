@@ -1,0 +1,51 @@
+import type { Observation, Sink } from './observer.ts';
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+type Line = { level: Level; message: string; fields: object };
+
+/** The part of a logger that the sink calls. */
+type SinkLog = Record<Level, (fields: object, message: string) => void>;
+
+/** Called every few seconds by machines, so not worth a line. */
+const probeRoutes = ['/healthz', '/readyz', '/metrics'];
+
+/** Makes the sink that writes one log line for each observation. */
+export function makeLogSink(log: SinkLog): Sink {
+  return (observation) => {
+    const { level, message, fields } = toLine(observation);
+    log[level](fields, message);
+  };
+}
+
+function toLine(observation: Observation): Line {
+  const { type, ...fields } = observation;
+  switch (observation.type) {
+    case 'requestFinished':
+      return { level: requestLevel(observation), message: 'request', fields };
+    case 'requestRefused':
+      return { level: 'info', message: 'request refused', fields };
+    case 'errorMasked': {
+      const { requestId, error } = observation;
+      return { level: 'error', message: 'error masked', fields: { requestId, err: error } };
+    }
+    case 'jobFinished': {
+      const { type: _, error, ...job } = observation;
+      const withError = error === undefined ? job : { ...job, err: error };
+      const level = { succeeded: 'info', failed: 'warn', dead: 'error' } as const;
+      return { level: level[job.outcome], message: 'job', fields: withError };
+    }
+    case 'processReady':
+      return { level: 'info', message: 'ready', fields };
+    case 'processDraining':
+      return { level: 'info', message: 'draining', fields };
+    default: {
+      const never: never = observation;
+      return never;
+    }
+  }
+}
+
+function requestLevel({ route, status }: { route: string; status: number }): Level {
+  if (probeRoutes.includes(route)) return 'debug';
+  return status >= 500 ? 'warn' : 'info';
+}

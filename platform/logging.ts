@@ -1,0 +1,65 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { Config } from './config/settings.ts';
+import { serializeError } from './errors/serializeError.ts';
+
+/** What waits for a slow reader of stdout at most; beyond it lines are dropped. */
+const bufferBytes = 16 * 1024 * 1024;
+
+/** Keys whose value is never written, at the top of a line and where headers are logged. */
+const secretKeys = ['authorization', 'cookie', 'password', 'token', 'secret'];
+const headerPaths = ['headers', 'req.headers', 'request.headers'];
+
+/**
+ * Makes the logger of a process: one JSON object a line, on stdout.
+ *
+ * Lines are written asynchronously, so that a slow reader does not stop requests;
+ * `flush` calls back when they are out, and an ordinary exit writes the rest.
+ * @param destination in place of stdout.
+ */
+export function makeLogger(
+  config: Pick<Config, 'logLevel'>,
+  destination: DestinationStream = openStdout(),
+): Logger {
+  return pino(
+    {
+      level: config.logLevel,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: serializeError },
+      // Exact paths cost nothing on the lines they do not match; a wildcard costs as much as the line.
+      redact: [
+        ...secretKeys,
+        ...headerPaths.flatMap((path) => secretKeys.map((key) => `${path}.${key}`)),
+      ],
+    },
+    destination,
+  );
+}
+
+/** Turns the id of a user or an organization into 16 hex digits that only the key links to it. */
+export type Pseudonym = (id: string) => string;
+
+/**
+ * Makes the pseudonyms of a key (HMAC-SHA256).
+ * @param given none: a random one, so that pseudonyms link within this process only.
+ * @param cacheSize ids kept in memory; callers come back.
+ */
+export function makePseudonym(given: string | undefined, cacheSize = 10_000): Pseudonym {
+  const key = given ?? randomBytes(32);
+  const known = new Map<string, string>();
+  return (id) => {
+    const cached = known.get(id);
+    if (cached !== undefined) return cached;
+    const hash = createHmac('sha256', key).update(id).digest('hex').slice(0, 16);
+    if (known.size >= cacheSize) known.clear();
+    known.set(id, hash);
+    return hash;
+  };
+}
+
+function openStdout(): DestinationStream {
+  // With a minimum of one byte a line still leaves at once, but `flush` waits for lines under way.
+  return pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: bufferBytes });
+}

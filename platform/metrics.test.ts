@@ -1,0 +1,142 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Metrics, openMetrics } from './metrics.ts';
+import type { RequestFinished } from './observer.ts';
+
+const request: RequestFinished = {
+  type: 'requestFinished',
+  requestId: 'r1',
+  method: 'POST',
+  route: '/graphql',
+  status: 200,
+  durationMs: 3,
+  operationName: 'Me',
+  operationType: 'query',
+  errorCode: null,
+  userHash: null,
+  orgHash: null,
+};
+
+let metrics: Metrics;
+
+beforeEach(() => {
+  metrics = openMetrics({ maxOperationNames: 3 });
+});
+
+afterEach(() => metrics.close());
+
+/** The series of a metric, without their buckets. */
+async function series(name: string): Promise<string[]> {
+  const text = await metrics.renderPrometheus();
+  return text.split('\n').filter((line) => line.startsWith(`${name}{`));
+}
+
+const operations = () => series('graphql_server_operation_duration_count');
+
+describe('requests', () => {
+  test('are counted and timed by method, route and status', async () => {
+    metrics.sink(request);
+    metrics.sink({ ...request, method: 'BREW', status: 503, durationMs: 1500 });
+    expect(await series('http_server_request_duration_sum')).toEqual([
+      'http_server_request_duration_sum{http_request_method="POST",http_route="/graphql",http_response_status_code="200"} 0.003',
+      'http_server_request_duration_sum{http_request_method="_OTHER",http_route="/graphql",http_response_status_code="503"} 1.5',
+    ]);
+  });
+
+  test('are counted by operation and outcome', async () => {
+    metrics.sink(request);
+    metrics.sink({ ...request, errorCode: 'TIMEOUT' });
+    metrics.sink({ ...request, operationName: null });
+    metrics.sink({ ...request, route: '/healthz', operationName: null, operationType: null });
+    expect(await operations()).toEqual([
+      'graphql_server_operation_duration_count{graphql_operation_name="Me",graphql_operation_type="query",outcome="ok"} 1',
+      'graphql_server_operation_duration_count{graphql_operation_name="Me",graphql_operation_type="query",outcome="TIMEOUT"} 1',
+      'graphql_server_operation_duration_count{graphql_operation_name="anonymous",graphql_operation_type="query",outcome="ok"} 1',
+    ]);
+  });
+
+  test('fall into buckets of seconds', async () => {
+    metrics.sink(request);
+    const text = await metrics.renderPrometheus();
+    expect(text).toMatch(/graphql_server_operation_duration_bucket{.*le="0.0025"} 0\n/);
+    expect(text).toMatch(/graphql_server_operation_duration_bucket{.*le="0.005"} 1\n/);
+  });
+});
+
+describe('series stay few', () => {
+  test('however many operation names clients invent', async () => {
+    for (let index = 0; index < 5000; index += 1) {
+      metrics.sink({ ...request, operationName: `Invented${index}` });
+    }
+    metrics.sink({ ...request, operationName: 'Invented1' });
+    const counts = (await operations()).map((line) =>
+      line.match(/name="(\w+)".* (\d+)$/)?.slice(1),
+    );
+    expect(counts).toEqual([
+      ['Invented0', '1'],
+      ['Invented1', '2'],
+      ['Invented2', '1'],
+      ['other', '4997'],
+    ]);
+  });
+
+  test('and documents that do not run take no place', async () => {
+    for (let index = 0; index < 10; index += 1) {
+      const operationName = `Invalid${index}`;
+      metrics.sink({ ...request, operationName, errorCode: 'BAD_USER_INPUT' });
+    }
+    metrics.sink(request);
+    expect(await operations()).toEqual([
+      expect.stringMatching(/name="other".*outcome="BAD_USER_INPUT"} 10$/),
+      expect.stringMatching(/name="Me".*outcome="ok"} 1$/),
+    ]);
+  });
+
+  test('and long names are other', async () => {
+    metrics.sink({ ...request, operationName: 'x'.repeat(101) });
+    expect(await operations()).toEqual([expect.stringContaining('name="other"')]);
+  });
+});
+
+test('refusals are counted by cause', async () => {
+  metrics.sink({ type: 'requestRefused', requestId: 'r1', cause: 'expired' });
+  metrics.sink({ type: 'requestRefused', requestId: 'r2', cause: 'expired' });
+  expect(await series('rowhouse_requests_refused_total')).toEqual([
+    'rowhouse_requests_refused_total{cause="expired"} 2',
+  ]);
+});
+
+test('jobs are counted and timed by task and outcome', async () => {
+  const job = { task: 'documents__index', jobId: '1', attempt: 1, durationMs: 500, orgHash: null };
+  metrics.sink({ type: 'jobFinished', ...job, outcome: 'dead', error: new Error('x') });
+  expect(await series('rowhouse_job_duration_sum')).toEqual([
+    'rowhouse_job_duration_sum{task="documents__index",outcome="dead"} 0.5',
+  ]);
+});
+
+test('the process reports its memory, its age and its event loop', async () => {
+  const text = await metrics.renderPrometheus();
+  for (const name of [
+    'process_memory_usage',
+    'v8js_memory_heap_used',
+    'process_uptime',
+    'nodejs_eventloop_delay_p50',
+    'nodejs_eventloop_delay_p99',
+    'nodejs_eventloop_delay_max',
+  ]) {
+    expect(text).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  }
+});
+
+test('others add gauges of their own', async () => {
+  metrics.meter
+    .createObservableGauge('db.client.connection.count', { description: 'Connections.' })
+    .addCallback((result) => result.observe(7, { state: 'idle' }));
+  expect(await series('db_client_connection_count')).toEqual([
+    'db_client_connection_count{state="idle"} 7',
+  ]);
+});
+
+test('no metric tells who asked', async () => {
+  metrics.sink({ ...request, userHash: 'cafecafecafecafe', orgHash: 'beefbeefbeefbeef' });
+  expect(await metrics.renderPrometheus()).not.toMatch(/cafecafe|beefbeef|r1/);
+});

@@ -1,0 +1,167 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Meter } from '@opentelemetry/api';
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import { makeLabelCap } from './labelCap.ts';
+import type { JobFinished, RequestFinished, Sink } from './observer.ts';
+
+/** The metrics of a process. */
+export type Metrics = {
+  /** Turns observations into measurements. */
+  sink: Sink;
+  /** For gauges that others own, such as those of a pool. */
+  meter: Meter;
+  /** All metrics in the text format of Prometheus; serve it as `prometheusContentType`. */
+  renderPrometheus(): Promise<string>;
+  close(): Promise<void>;
+};
+
+/** The content type of what `renderPrometheus` returns. */
+export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Seconds. A small read takes about one millisecond, a request at most its time limit. */
+const durationBuckets = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25,
+];
+/** Seconds. Jobs wait for the outside world. */
+const jobBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900];
+
+const knownMethods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'];
+const loopResolutionMs = 20;
+
+/**
+ * Opens the metrics of a process, read through `renderPrometheus` and not over a
+ * server of their own. Names and labels follow OpenTelemetry's semantic conventions.
+ *
+ * Operation names come from clients, and every one would be a series for ever:
+ * after the first `maxOperationNames` they are counted as `other`.
+ */
+export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
+  const exporter = new PrometheusExporter({ preventServerStart: true });
+  const serializer = new PrometheusSerializer('', false, undefined, true, true);
+  const provider = new MeterProvider({ readers: [exporter] });
+  const meter = provider.getMeter('rowhouse');
+  const record = makeRequestMetrics(meter, maxOperationNames);
+  const recordRefusal = makeRefusalMetrics(meter);
+  const recordJob = makeJobMetrics(meter);
+  const closeProcess = observeProcess(meter);
+
+  return {
+    meter,
+    sink(observation) {
+      if (observation.type === 'requestFinished') record(observation);
+      else if (observation.type === 'requestRefused') recordRefusal(observation.cause);
+      else if (observation.type === 'jobFinished') recordJob(observation);
+    },
+    async renderPrometheus() {
+      const { resourceMetrics } = await exporter.collect();
+      return serializer.serialize(resourceMetrics);
+    },
+    async close() {
+      closeProcess();
+      await provider.shutdown();
+    },
+  };
+}
+
+function makeRequestMetrics(meter: Meter, maxOperationNames: number) {
+  const requests = meter.createHistogram('http.server.request.duration', {
+    description: 'Duration of HTTP requests.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: durationBuckets },
+  });
+  const operations = meter.createHistogram('graphql.server.operation.duration', {
+    description: 'Duration of GraphQL operations; outcome is ok or the code of the first error.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: durationBuckets },
+  });
+  const routes = makeLabelCap(100);
+  const names = makeLabelCap(maxOperationNames);
+
+  return ({ operationName, operationType, errorCode, ...request }: RequestFinished) => {
+    const seconds = request.durationMs / 1000;
+    requests.record(seconds, {
+      'http.request.method': knownMethods.includes(request.method) ? request.method : '_OTHER',
+      'http.route': routes(request.route),
+      'http.response.status_code': request.status,
+    });
+    if (operationType === null) return;
+    // A document that did not run must not use up the names of those that do.
+    const mayBeNew = errorCode !== 'BAD_USER_INPUT' && errorCode !== 'UNAUTHENTICATED';
+    operations.record(seconds, {
+      'graphql.operation.name':
+        operationName === null ? 'anonymous' : names(operationName, mayBeNew),
+      'graphql.operation.type': operationType,
+      outcome: errorCode ?? 'ok',
+    });
+  };
+}
+
+function makeRefusalMetrics(meter: Meter) {
+  const refused = meter.createCounter('rowhouse.requests.refused', {
+    description: 'Requests that were not let in, by cause.',
+  });
+  const causes = makeLabelCap(50);
+  return (cause: string) => refused.add(1, { cause: causes(cause) });
+}
+
+function makeJobMetrics(meter: Meter) {
+  const jobs = meter.createHistogram('rowhouse.job.duration', {
+    description: 'Duration of attempts at jobs.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: jobBuckets },
+  });
+  const tasks = makeLabelCap(200);
+  return ({ task, outcome, durationMs }: JobFinished) =>
+    jobs.record(durationMs / 1000, { task: tasks(task), outcome });
+}
+
+/** Memory, age and event loop of the process. Returns what ends the measuring. */
+function observeProcess(meter: Meter): () => void {
+  const loop = monitorEventLoopDelay({ resolution: loopResolutionMs });
+  loop.enable();
+  const options = (description: string, unit: string) => ({ description, unit });
+  const rss = meter.createObservableUpDownCounter(
+    'process.memory.usage',
+    options('Resident memory.', 'By'),
+  );
+  const heap = meter.createObservableUpDownCounter(
+    'v8js.memory.heap.used',
+    options('Heap in use by V8.', 'By'),
+  );
+  const uptime = meter.createObservableGauge(
+    'process.uptime',
+    options('Time since the process started.', 's'),
+  );
+  const lag = (name: string, which: string) =>
+    meter.createObservableGauge(
+      `nodejs.eventloop.delay.${name}`,
+      options(`How late the event loop was since the last reading, ${which}.`, 's'),
+    );
+  const [p50, p99, max] = [
+    lag('p50', 'median'),
+    lag('p99', '99th percentile'),
+    lag('max', 'at worst'),
+  ];
+
+  meter.addBatchObservableCallback(
+    (result) => {
+      const { rss: rssBytes, heapUsed } = process.memoryUsage();
+      result.observe(rss, rssBytes);
+      result.observe(heap, heapUsed);
+      result.observe(uptime, process.uptime());
+      result.observe(p50, lateSeconds(loop.percentile(50)));
+      result.observe(p99, lateSeconds(loop.percentile(99)));
+      result.observe(max, lateSeconds(loop.max));
+      loop.reset();
+    },
+    [rss, heap, uptime, p50, p99, max],
+  );
+  return () => loop.disable();
+}
+
+/** The histogram holds the time between two ticks of its timer, so an idle loop reads as one period. */
+function lateSeconds(nanoseconds: number): number {
+  const late = nanoseconds / 1e9 - loopResolutionMs / 1000;
+  return Number.isFinite(late) ? Math.max(0, late) : 0;
+}

@@ -1,0 +1,92 @@
+import type { ErrorCode } from './errors/registry.ts';
+
+/** A request was answered. */
+export type RequestFinished = {
+  type: 'requestFinished';
+  requestId: string;
+  method: string;
+  /** The route as it was declared (`/graphql`), never the path of the request. */
+  route: string;
+  status: number;
+  durationMs: number;
+  operationName: string | null;
+  operationType: 'query' | 'mutation' | 'subscription' | null;
+  /** Of the first error in the answer. */
+  errorCode: ErrorCode | null;
+  userHash: string | null;
+  orgHash: string | null;
+  bytesOut?: number;
+};
+
+/** A request was not let in. */
+type RequestRefused = {
+  type: 'requestRefused';
+  requestId: string;
+  /** A word of a fixed set, such as the reasons a token is refused. The caller does not see it. */
+  cause: string;
+};
+
+/** An error nobody foresaw; the client got INTERNAL. */
+type ErrorMasked = { type: 'errorMasked'; requestId: string; error: unknown };
+
+/** An attempt at a job ended. */
+export type JobFinished = {
+  type: 'jobFinished';
+  task: string;
+  jobId: string;
+  attempt: number;
+  durationMs: number;
+  /** `failed` is tried again, `dead` is not. */
+  outcome: 'succeeded' | 'failed' | 'dead';
+  error?: unknown;
+  orgHash: string | null;
+};
+
+/** The process does its work. */
+type ProcessReady = {
+  type: 'processReady';
+  process: 'api' | 'worker';
+  durationMs: number;
+  url?: string;
+};
+
+/** Readiness is red; what runs is finished, nothing new is taken after the drain. */
+type ProcessDraining = { type: 'processDraining'; reason: string };
+
+/** Everything that code of ours reports. What becomes of it is for the sinks to decide. */
+export type Observation =
+  | RequestFinished
+  | RequestRefused
+  | ErrorMasked
+  | JobFinished
+  | ProcessReady
+  | ProcessDraining;
+
+/** Reports that something happened. Never throws, never waits. */
+export type Observe = (observation: Observation) => void;
+
+/** Makes something of observations: a log line, a metric. */
+export type Sink = (observation: Observation) => void;
+
+/**
+ * Makes the observer that passes each observation to all sinks.
+ * @param onSinkError told of a sink that threw; the other sinks and the caller are not.
+ */
+export function makeObserver(
+  sinks: readonly Sink[],
+  onSinkError: (error: unknown) => void = () => {},
+): Observe {
+  return (observation) => {
+    for (const sink of sinks) {
+      try {
+        sink(observation);
+      } catch (error) {
+        try {
+          onSinkError(error);
+        } catch {
+          // Whoever listens for broken sinks is broken too: nobody is left to tell.
+        }
+      }
+    }
+  };
+}

@@ -1,0 +1,58 @@
+import { access, context, lambda, object } from 'postgraphile/grafast';
+import { extendSchema } from 'postgraphile/utils';
+import './context.ts';
+
+/** `viewer`: what the API understood of the token, for clients that ask why they see what they see. */
+export const ViewerPlugin = extendSchema((build) => {
+  const { users, organizations } = build.input.pgRegistry.pgResources;
+  if (!users || !organizations)
+    throw new Error('The viewer needs the users and organizations tables.');
+  return {
+    typeDefs: /* GraphQL */ `
+      extend type Query {
+        """
+        Who the API thinks you are.
+        """
+        viewer: Viewer!
+      }
+
+      """
+      Who the API thinks you are: what it understood of the token.
+      """
+      type Viewer {
+        """
+        The user of the token.
+        """
+        user: User
+        """
+        The organization you act in: the active one, or else your personal space.
+        """
+        organization: Organization
+        """
+        Your role in the organization, without Clerk's \`org:\` prefix; null in the personal space.
+        """
+        role: String
+        """
+        Custom permissions of the token, such as \`org:docs:manage\`.
+        """
+        permissions: [String!]!
+      }
+    `,
+    objects: {
+      Query: {
+        plans: {
+          viewer() {
+            const $claims = context().get('claims');
+            const $orgRole = access<string>($claims, 'orgRole');
+            return object({
+              user: users.get({ id: access($claims, 'userId') }),
+              organization: organizations.get({ id: access($claims, 'orgId') }),
+              role: lambda($orgRole, (orgRole) => orgRole || null, true),
+              permissions: access($claims, 'permissions'),
+            });
+          },
+        },
+      },
+    },
+  };
+}, 'ViewerPlugin');

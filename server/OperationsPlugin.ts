@@ -1,0 +1,101 @@
+import type { IncomingMessage } from 'node:http';
+import 'postgraphile/grafserv/node';
+import type { GrafastExecutionArgs } from 'postgraphile/grafast';
+import { type ExecutionResult, type GraphQLError, getOperationAST } from 'postgraphile/graphql';
+import { type ErrorCode, errorCodes } from '../platform/errors/registry.ts';
+import type { Observe } from '../platform/observer.ts';
+import { codedError } from './graphqlErrors.ts';
+import { stateOf } from './http/requestState.ts';
+
+/**
+ * Follows each GraphQL operation: notes its name and type for logs and metrics,
+ * gives every error its code and request id, and masks what nobody foresaw.
+ */
+export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
+  return {
+    name: 'OperationsPlugin',
+    version: '1.0.0',
+
+    grafast: {
+      middleware: {
+        async execute(next, { args }) {
+          const request = requestOf(args);
+          if (request) noteOperation(request, args);
+          const result = (await next()) as ExecutionResult;
+          if (result.errors) tellErrors(result, request, observe);
+          return result as never;
+        },
+      },
+    },
+
+    grafserv: {
+      middleware: {
+        // What never ran (no JSON, no valid document, too large a body) has errors without codes.
+        async processRequest(next, { requestDigest }) {
+          const result = await next();
+          const request = requestDigest.requestContext.node?.req;
+          if (!request || result?.type !== 'buffer' || stateOf(request).operationType)
+            return result;
+          if (!String(result.headers['content-type']).includes('json')) return result;
+          return codedAnswer(result, request);
+        },
+      },
+    },
+  };
+}
+
+function requestOf(args: GrafastExecutionArgs): IncomingMessage | undefined {
+  return args.requestContext?.node?.req;
+}
+
+function noteOperation(request: IncomingMessage, args: GrafastExecutionArgs): void {
+  const operation = getOperationAST(args.document, args.operationName);
+  const state = stateOf(request);
+  state.operationName = operation?.name?.value ?? null;
+  state.operationType = operation?.operation ?? 'query';
+}
+
+function tellErrors(
+  result: ExecutionResult,
+  request: IncomingMessage | undefined,
+  observe: Observe,
+): void {
+  const requestId = request ? stateOf(request).requestId : 'none';
+  const coded = (result.errors ?? []).map((error) => {
+    const known = codedError(error, requestId);
+    if (isWorthAttention(known)) {
+      observe({ type: 'errorMasked', requestId, error: error.originalError ?? error });
+    }
+    return known;
+  });
+  (result as { errors?: readonly GraphQLError[] }).errors = coded;
+  if (request) stateOf(request).errorCode = coded[0]?.extensions.code as ErrorCode;
+}
+
+const isWorthAttention = ({ extensions }: GraphQLError) =>
+  extensions.code === 'INTERNAL' || extensions.code === 'UNAVAILABLE';
+
+type BufferAnswer = { statusCode: number; headers: Record<string, unknown>; buffer: Buffer };
+
+function codedAnswer<T extends BufferAnswer>(answer: T, request: IncomingMessage): T {
+  const body: { errors?: { message: string; extensions?: object }[] } = JSON.parse(
+    answer.buffer.toString('utf8'),
+  );
+  if (!body.errors) return answer;
+  const state = stateOf(request);
+  const code = codeOfStatus(answer.statusCode);
+  state.errorCode = code;
+  for (const error of body.errors) {
+    if (code === 'INTERNAL' || code === 'UNAVAILABLE') error.message = errorCodes[code].message;
+    error.extensions = { code, requestId: state.requestId };
+  }
+  const buffer = Buffer.from(JSON.stringify(body), 'utf8');
+  const headers = { ...answer.headers, 'content-length': String(buffer.length) };
+  return { ...answer, headers, buffer };
+}
+
+function codeOfStatus(status: number): ErrorCode {
+  if (status === 413) return 'PAYLOAD_TOO_LARGE';
+  if (status === 503) return 'UNAVAILABLE';
+  return status >= 500 ? 'INTERNAL' : 'BAD_USER_INPUT';
+}

@@ -1,0 +1,83 @@
+import { isSafeError } from 'postgraphile/grafast';
+import { GraphQLError } from 'postgraphile/graphql';
+import {
+  codeForSqlState,
+  type ErrorCode,
+  errorCodes,
+  RowhouseError,
+} from '../platform/errors/registry.ts';
+
+/** What is told of an error: nothing of it comes from inside but what was written to be told. */
+export type ToldError = { code: ErrorCode; message: string; field?: string | undefined };
+
+/**
+ * Gives an error of an operation its code and request id, and masks what nobody
+ * foresaw. The path stays, so that the client knows which field is null.
+ */
+export function codedError(error: GraphQLError, requestId: string): GraphQLError {
+  const { code, message, field } = told(error);
+  return new GraphQLError(message, {
+    nodes: error.nodes,
+    source: error.source,
+    positions: error.positions,
+    path: error.path,
+    originalError: error.originalError,
+    extensions: { code, requestId, ...(field !== undefined && { field }) },
+  });
+}
+
+/** What may be said of an error, by its kind and never by its text. */
+export function told(error: GraphQLError): ToldError {
+  const cause = error.originalError;
+  if (cause instanceof RowhouseError) {
+    return { code: cause.code, message: cause.message, field: cause.field };
+  }
+  if (isPostgresError(cause)) return toldByPostgres(cause);
+  if (isConnectionError(cause)) return standard('UNAVAILABLE');
+  // Graphile's word for errors that are meant for the caller: bad cursors, empty patches.
+  if (cause && isSafeError(cause)) return { code: 'BAD_USER_INPUT', message: cause.message };
+  // Without a path nothing ran: the document or its variables are at fault.
+  if (!cause && error.path === undefined) return { code: 'BAD_USER_INPUT', message: error.message };
+  return standard('INTERNAL');
+}
+
+/** The parts of a node-postgres DatabaseError that are read here. */
+type PostgresError = Error & {
+  code: string;
+  severity: string;
+  hint?: string;
+  table?: string;
+  column?: string;
+  constraint?: string;
+};
+
+function isPostgresError(error: unknown): error is PostgresError {
+  return error instanceof Error && 'severity' in error && 'code' in error;
+}
+
+const connectionErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND']);
+
+function isConnectionError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && connectionErrors.has(String(error.code));
+}
+
+function toldByPostgres(error: PostgresError): ToldError {
+  const code = codeForSqlState(error.code) ?? 'INTERNAL';
+  // Our own SQL raises RW… with a message for the client and the field as hint.
+  if (error.code.startsWith('RW')) return { code, message: error.message, field: error.hint };
+  if (code !== 'BAD_USER_INPUT') return standard(code);
+  const field = fieldOf(error);
+  const message = field ? `The value of \`${field}\` is not allowed.` : errorCodes[code].message;
+  return { code, message, field };
+}
+
+/** The input field behind a column, or behind a constraint named `<table>_<column>_check`. */
+function fieldOf({ table, column, constraint }: PostgresError): string | undefined {
+  const name =
+    column ?? (table && constraint?.match(new RegExp(`^${table}_(\\w+)_(?:check|fkey)$`))?.[1]);
+  return name?.replace(/_id$/, '').replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function standard(code: ErrorCode): ToldError {
+  return { code, message: errorCodes[code].message };
+}

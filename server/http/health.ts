@@ -1,0 +1,42 @@
+import type { RequestHandler } from 'express';
+
+/** The state of one thing the process depends on. */
+export type Check = { ok: boolean; detail?: string };
+/** Looks at one dependency; a rejection counts as not ok. */
+export type Checks = Record<string, () => Promise<Check> | Check>;
+
+/** How long readiness waits for one check. */
+const checkTimeoutMs = 2_000;
+
+/** Liveness: the process answers. Touches nothing else. */
+export const healthz: RequestHandler = (_request, response) => {
+  response.json({ status: 'ok' });
+};
+
+/**
+ * Readiness: whether new requests should come here. 503 while a dependency is
+ * not ready, or the process is draining.
+ */
+export function readyz(checks: Checks, isDraining: () => boolean): RequestHandler {
+  return async (_request, response) => {
+    const results = await Promise.all(
+      Object.entries(checks).map(async ([name, check]) => [name, await run(check)] as const),
+    );
+    const ready = !isDraining() && results.every(([, { ok }]) => ok);
+    const status = ready ? 'ready' : isDraining() ? 'draining' : 'not ready';
+    response.set('Cache-Control', 'no-store');
+    response.status(ready ? 200 : 503).json({ status, checks: Object.fromEntries(results) });
+  };
+}
+
+async function run(check: () => Promise<Check> | Check): Promise<Check> {
+  const timeout = new Promise<Check>((resolve) => {
+    setTimeout(() => resolve({ ok: false, detail: 'no answer' }), checkTimeoutMs).unref();
+  });
+  try {
+    return await Promise.race([check(), timeout]);
+  } catch {
+    // The cause is in the log: this page is open to everyone.
+    return { ok: false, detail: 'failed' };
+  }
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Claims } from '../../db/claims.ts';
+import type { ErrorCode } from '../../platform/errors/registry.ts';
+
+/** What is known of one request while it runs. */
+export type RequestState = {
+  /** The caller's `X-Request-Id` if it has the shape of one, else a new one. */
+  readonly requestId: string;
+  readonly startedMs: number;
+  /** The route as declared, for logs and metrics. */
+  route: string;
+  claims: Claims | null;
+  operationName: string | null;
+  operationType: 'query' | 'mutation' | 'subscription' | null;
+  /** Of the first error in the answer. */
+  errorCode: ErrorCode | null;
+};
+
+const states = new WeakMap<IncomingMessage, RequestState>();
+
+/** The state of a request; made when first asked for. */
+export function stateOf(request: IncomingMessage): RequestState {
+  const known = states.get(request);
+  if (known) return known;
+  const state: RequestState = {
+    requestId: givenId(request.headers['x-request-id']) ?? randomUUID(),
+    startedMs: performance.now(),
+    route: 'other',
+    claims: null,
+    operationName: null,
+    operationType: null,
+    errorCode: null,
+  };
+  states.set(request, state);
+  return state;
+}
+
+/** Only what is safe to log, store and send back as it is. */
+function givenId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[\w.:-]{1,128}$/.test(header) ? header : undefined;
+}

@@ -1,0 +1,36 @@
+import type { ErrorRequestHandler, Response } from 'express';
+import { type ErrorCode, errorCodes, RowhouseError } from '../../platform/errors/registry.ts';
+import type { Observe } from '../../platform/observer.ts';
+import { stateOf } from './requestState.ts';
+
+/** How long a client should wait before it tries again, in seconds. */
+const retryAfterSeconds = 2;
+
+/**
+ * Answers a whole request with an error of the registry, in GraphQL's shape.
+ *
+ * A 401 carries no request id in its body: it is the same bytes for every cause.
+ */
+export function sendError(response: Response, code: ErrorCode): void {
+  const { status, message } = errorCodes[code];
+  const state = stateOf(response.req);
+  state.errorCode = code;
+  if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+  if (status === 503) response.setHeader('Retry-After', String(retryAfterSeconds));
+  const extensions = status === 401 ? { code } : { code, requestId: state.requestId };
+  response.status(status).json({ errors: [{ message, extensions }] });
+}
+
+/** The last handler: what a middleware threw becomes an answer with a code. */
+export function answerErrors(observe: Observe): ErrorRequestHandler {
+  // Express knows an error handler by its four parameters.
+  return (error, request, response, _next) => {
+    const code = error instanceof RowhouseError ? error.code : 'INTERNAL';
+    const { requestId } = stateOf(request);
+    if (code === 'INTERNAL' || code === 'UNAVAILABLE') {
+      observe({ type: 'errorMasked', requestId, error });
+    }
+    if (response.headersSent) response.destroy();
+    else sendError(response, code);
+  };
+}

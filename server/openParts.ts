@@ -1,0 +1,126 @@
+import type { Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { assertLeastPrivilege } from '../db/assertLeastPrivilege.ts';
+import { appliedMigration, expectedMigration } from '../db/migrationLevel.ts';
+import { openPool } from '../db/pool.ts';
+import type { Config } from '../platform/config/settings.ts';
+import { keepTrying } from '../platform/keepTrying.ts';
+import type { Lifecycle } from '../platform/lifecycle.ts';
+import { makePseudonym } from '../platform/logging.ts';
+import { makeLogSink } from '../platform/logSink.ts';
+import { openMetrics } from '../platform/metrics.ts';
+import { makeObserver } from '../platform/observer.ts';
+import type { AppParts } from './app.ts';
+import { makeTokenVerifier } from './auth/verifyToken.ts';
+import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
+import { makeGraphql } from './graphql.ts';
+import { makeOperationsPlugin } from './OperationsPlugin.ts';
+import { makePreset } from './preset.ts';
+import { makeProvision } from './provision.ts';
+
+/** The opened parts, and what only the process itself does with them. */
+export type ApiParts = AppParts & {
+  /** Builds the schema, as soon as the database is there and this version can work on it. */
+  start(server: Server): Promise<void>;
+  /** Turns readiness red and waits until load balancers have seen it. */
+  drain(drainMs: number): Promise<void>;
+};
+
+/** Opens what the API stands on. Waits for no network: `start` does. */
+export function openParts(
+  config: Config<'api'>,
+  log: Logger,
+  lifecycle: Pick<Lifecycle, 'opened'>,
+): ApiParts {
+  const metrics = openMetrics();
+  lifecycle.opened('metrics', () => metrics.close());
+  const observe = makeObserver([makeLogSink(log), metrics.sink], (error) =>
+    log.error({ err: error }, 'an observer failed'),
+  );
+
+  const pool = openPool({
+    connectionString: config.databaseUrl,
+    size: config.databasePoolSize,
+    applicationName: 'rowhouse-api',
+    statementTimeoutMs: config.databaseStatementTimeoutMs,
+    onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
+  });
+  lifecycle.opened('database pool', () => pool.end());
+
+  const preset = makePreset({
+    pool,
+    graphiql: config.graphqlPlayground,
+    watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
+    processPlugins: [
+      makeOperationsPlugin(observe),
+      ...(config.graphiqlTokenUrl ? [makeGraphiqlPlugin(config.graphiqlTokenUrl)] : []),
+    ],
+  });
+  const graphql = makeGraphql();
+  lifecycle.opened('schema', () => graphql.close());
+
+  const verifier = makeTokenVerifier({
+    issuer: config.clerkIssuer,
+    jwksUrl: config.clerkJwksUrl,
+    jwtKey: config.clerkJwtKey,
+    audience: config.clerkAudience,
+    authorizedParties: config.clerkAuthorizedParties,
+    onEvent: (event) => log.info(event, 'keys of the issuer'),
+  });
+
+  let isDraining = false;
+  const expected = expectedMigration();
+  const closing = new AbortController();
+  lifecycle.opened('start', () => closing.abort());
+
+  return {
+    graphql: graphql.handler,
+    verifier,
+    provision: makeProvision(pool),
+    metrics,
+    observe,
+    pseudonym: makePseudonym(config.logPseudonymKey),
+    checks: {
+      async database() {
+        const applied = await appliedMigration(pool);
+        return { ok: applied >= expected, detail: `migration ${applied} of ${expected}` };
+      },
+      schema: () => ({ ok: graphql.isBuilt() }),
+      async keys() {
+        await verifier.ready();
+        return { ok: true };
+      },
+    },
+    isDraining: () => isDraining,
+    corsOrigins: config.corsOrigins,
+    metricsToken: config.metricsToken,
+    graphiql: config.graphqlPlayground,
+    async start(server) {
+      const onFailure = (error: unknown, againInMs: number) =>
+        log.error({ err: error, againInMs }, 'not ready');
+      await keepTrying(
+        async () => {
+          await assertMigrated(pool, expected);
+          await assertLeastPrivilege(pool);
+          await graphql.build(preset, server);
+        },
+        { signal: closing.signal, onFailure },
+      );
+    },
+    async drain(drainMs) {
+      isDraining = true;
+      observe({ type: 'processDraining', reason: 'asked to stop' });
+      await sleep(drainMs);
+    },
+  };
+}
+
+async function assertMigrated(pool: Pool, expected: number): Promise<void> {
+  const applied = await appliedMigration(pool);
+  if (applied >= expected) return;
+  throw new Error(
+    `The database is at migration ${applied}, and this version needs ${expected}: run npm run migrate.`,
+  );
+}

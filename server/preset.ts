@@ -1,0 +1,71 @@
+import { fileURLToPath } from 'node:url';
+import { PgSimplifyInflectionPreset } from '@graphile/simplify-inflection';
+import type { Pool } from 'pg';
+import { makePgService } from 'postgraphile/adaptors/pg';
+import 'postgraphile/grafserv/node';
+import { PostGraphileAmberPreset } from 'postgraphile/presets/amber';
+import { PostGraphileRelayPreset } from 'postgraphile/presets/relay';
+import { makePgSmartTagsFromFilePlugin } from 'postgraphile/utils';
+import { pgSettings } from '../db/claims.ts';
+import { RowhouseError } from '../platform/errors/registry.ts';
+import * as plugins from '../plugins/index.ts';
+import { stateOf } from './http/requestState.ts';
+
+const tagsFile = fileURLToPath(new URL('../postgraphile.tags.json5', import.meta.url));
+
+/** What becomes the API: the schema `app_public`, seen through these plugins. */
+export type PresetOptions = {
+  /** The API's login. */
+  pool: Pool;
+  /** Plugins of this process: what it observes, what it serves in development. */
+  processPlugins?: GraphileConfig.Plugin[];
+  /** Whether to serve GraphiQL at `/`. */
+  graphiql?: boolean;
+  /** Whether to follow changes of the database schema; for development. */
+  watch?: boolean;
+};
+
+/** The PostGraphile preset. Reads nothing from the environment. */
+export function makePreset(options: PresetOptions): GraphileConfig.Preset {
+  const { pool, processPlugins = [], graphiql = false, watch = false } = options;
+  return {
+    extends: [PostGraphileAmberPreset, PostGraphileRelayPreset, PgSimplifyInflectionPreset],
+    plugins: [
+      makePgSmartTagsFromFilePlugin(tagsFile),
+      ...Object.values(plugins),
+      ...processPlugins,
+    ],
+    disablePlugins: [
+      // `query { query { … } }` and `mutation { x { query } }` lead back to where one is.
+      'QueryQueryPlugin',
+      'MutationPayloadQueryPlugin',
+      // Query as a Node was for Relay before 1.0.
+      'RegisterQueryNodePlugin',
+    ],
+    pgServices: [makePgService({ pool, schemas: ['app_public'], pubsub: watch })],
+    // `npm run db:watch` announces each change itself, so no event trigger is needed.
+    gather: { pgStrictFunctions: true, installWatchFixtures: false },
+    // Counting reads every row; tables where that is cheap say so in the tags file.
+    schema: { defaultBehavior: '-totalCount' },
+    grafast: { context: contextOf },
+    grafserv: {
+      graphqlPath: '/graphql',
+      graphiql,
+      graphiqlOnGraphQLGET: false,
+      graphqlOverGET: false,
+      maxRequestLength: 100_000,
+      watch,
+      // OperationsPlugin has coded and masked all errors by then.
+      maskError: (error) => error,
+    },
+  };
+}
+
+/** A request's plans run as its caller, or not at all. */
+function contextOf(context: Partial<Grafast.RequestContext>): Partial<Grafast.Context> {
+  const request = context.node?.req;
+  const state = request && stateOf(request);
+  if (!state?.claims) throw new RowhouseError('UNAUTHENTICATED');
+  const { claims, requestId } = state;
+  return { claims, requestId, pgSettings: pgSettings(claims, requestId) };
+}

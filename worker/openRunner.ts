@@ -1,0 +1,105 @@
+import { EventEmitter } from 'node:events';
+import {
+  type Job,
+  Logger as QueueLogger,
+  type Runner,
+  run,
+  type WorkerEvents,
+} from 'graphile-worker';
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { keepTrying } from '../platform/keepTrying.ts';
+import type { Pseudonym } from '../platform/logging.ts';
+import type { Observe } from '../platform/observer.ts';
+import { crontab } from './crontab.ts';
+import * as tasks from './tasks.ts';
+
+/** What runs the queue, and who hears of it. */
+export type RunnerOptions = {
+  /** The worker's login; its size covers the concurrency and one connection that listens. */
+  pool: Pool;
+  /** Jobs at once. */
+  concurrency: number;
+  log: Logger;
+  observe: Observe;
+  pseudonym: Pseudonym;
+};
+
+/** The jobs of this process. */
+export type JobRunner = {
+  /** Resolves once jobs are taken from the queue. */
+  ready: Promise<void>;
+  /** Takes no more jobs and waits for those that run; graphile-worker aborts them after 5 s. */
+  close(): Promise<void>;
+};
+
+/** Starts to work off the queue, as soon as the database is there. */
+export function openRunner(options: RunnerOptions): JobRunner {
+  const { pool, concurrency, log } = options;
+  const closing = new AbortController();
+  let runner: Runner | undefined;
+
+  const start = async () => {
+    runner = await run({
+      pgPool: pool,
+      concurrency,
+      taskList: { ...tasks },
+      crontab,
+      noHandleSignals: true,
+      events: observedEvents(options),
+      logger: queueLogger(log),
+    });
+    // It rejects when the queue cannot go on; the process ends, and is started again.
+    runner.promise.catch((error: unknown) => {
+      throw error;
+    });
+  };
+  const ready = keepTrying(start, {
+    signal: closing.signal,
+    onFailure: (error, againInMs) => log.error({ err: error, againInMs }, 'not ready'),
+  });
+
+  return {
+    ready,
+    async close() {
+      closing.abort();
+      await ready;
+      await runner?.stop('asked to stop');
+    },
+  };
+}
+
+function observedEvents({ observe, pseudonym }: RunnerOptions): WorkerEvents {
+  const events: WorkerEvents = new EventEmitter();
+  const startedMs = new Map<string, number>();
+  const finished = (job: Job, outcome: 'succeeded' | 'failed' | 'dead', error?: unknown) => {
+    const orgId = (job.payload as { orgId?: unknown } | null)?.orgId;
+    observe({
+      type: 'jobFinished',
+      task: job.task_identifier,
+      jobId: job.id,
+      attempt: job.attempts,
+      durationMs: Math.round(performance.now() - (startedMs.get(job.id) ?? performance.now())),
+      outcome,
+      error,
+      orgHash: typeof orgId === 'string' ? pseudonym(orgId) : null,
+    });
+    startedMs.delete(job.id);
+  };
+  events.on('job:start', ({ job }) => startedMs.set(job.id, performance.now()));
+  events.on('job:success', ({ job }) => finished(job, 'succeeded'));
+  events.on('job:error', ({ job, error }) => {
+    finished(job, job.attempts >= job.max_attempts ? 'dead' : 'failed', error);
+  });
+  return events;
+}
+
+/** The queue's own words, on the level below ours: its events are reported above. */
+function queueLogger(log: Logger): QueueLogger {
+  return new QueueLogger((scope) => (level, message) => {
+    const line = { ...scope, queue: message };
+    if (level === 'error') log.error(line, 'queue');
+    else if (level === 'warning') log.warn(line, 'queue');
+    else log.debug(line, 'queue');
+  });
+}
