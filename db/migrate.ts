@@ -18,6 +18,8 @@ export type MigrateOptions = {
 
 /** Any number, the same for every deployer. */
 const lockKey = '7218930017263045';
+/** A migration that waits for a lock makes everyone behind it wait too: better to fail and be tried again. */
+const pgSettings = { lock_timeout: '10s' };
 const queueSql = readFileSync(new URL('./queue.sql', import.meta.url), 'utf8');
 const migrationsFolder = fileURLToPath(new URL('../migrations', import.meta.url));
 
@@ -38,7 +40,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await migrateQueue({ connectionString: ownerUrl });
     await owner.query(queueSql);
     const logger = new Logger(() => (_level, message) => onProgress(message));
-    await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger });
+    await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
     if (options.apiUrl) await ensureLogin(owner, options.apiUrl, 'app_api');
     if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
     onProgress('The database is up to date.');

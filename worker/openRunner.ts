@@ -33,14 +33,18 @@ export type JobRunner = {
   close(): Promise<void>;
 };
 
-/** Starts to work off the queue, as soon as the database is there. */
+/**
+ * Works off the queue, as soon as the database is there. A runner that ended by
+ * itself (the database was gone for longer than it tries) is followed by another.
+ */
 export function openRunner(options: RunnerOptions): JobRunner {
   const { pool, concurrency, log } = options;
   const closing = new AbortController();
+  const ready = Promise.withResolvers<void>();
   let runner: Runner | undefined;
 
-  const start = async () => {
-    runner = await run({
+  const start = () =>
+    run({
       pgPool: pool,
       concurrency,
       taskList: { ...tasks },
@@ -49,22 +53,24 @@ export function openRunner(options: RunnerOptions): JobRunner {
       events: observedEvents(options),
       logger: queueLogger(log),
     });
-    // It rejects when the queue cannot go on; the process ends, and is started again.
-    runner.promise.catch((error: unknown) => {
-      throw error;
-    });
-  };
-  const ready = keepTrying(start, {
-    signal: closing.signal,
-    onFailure: (error, againInMs) => log.error({ err: error, againInMs }, 'not ready'),
-  });
+  const onFailure = (err: unknown, againInMs: number) => log.error({ err, againInMs }, 'not ready');
+
+  async function runUntilClosed(): Promise<void> {
+    while (!closing.signal.aborted) {
+      runner = await keepTrying(start, { signal: closing.signal, onFailure });
+      ready.resolve();
+      await runner?.promise.catch((err: unknown) => log.error({ err }, 'the queue stopped'));
+      runner = undefined;
+    }
+  }
+  const ended = runUntilClosed();
 
   return {
-    ready,
+    ready: ready.promise,
     async close() {
       closing.abort();
-      await ready;
       await runner?.stop('asked to stop');
+      await ended;
     },
   };
 }

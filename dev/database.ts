@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { commit, type Settings, watch } from 'graphile-migrate';
+import pg from 'pg';
+import { migrate } from '../db/migrate.ts';
+import { openPool } from '../db/pool.ts';
+import { seed } from '../db/seed.ts';
+import { loadConfig } from '../platform/config/loadConfig.ts';
+import { projectRoot } from '../platform/config/settings.ts';
+import { findPostgres, openPostgres, type PostgresAddress } from './postgres.ts';
+
+/** `npm run db:watch`, `db:commit`, `db:reset`: the DBA's loop on migrations/current.sql. */
+
+const program = new Command('db').description(
+  'Works on the database of the local stack, whether or not npm start is running.',
+);
+program
+  .command('watch')
+  .description('Runs migrations/current.sql at each save; a running local API follows.')
+  .option('--once', 'run it once and end')
+  .action(({ once: isOnce }: { once?: true }) =>
+    withPostgres(!isOnce, async (postgres) => {
+      await bringUpToDate(postgres);
+      await watch(await migrateSettings(postgres), isOnce ?? false);
+    }),
+  );
+program
+  .command('commit')
+  .description(
+    'Makes migrations/current.sql the next committed migration, tried on a shadow database first.',
+  )
+  .requiredOption('-m, --message <text>', 'names the migration: its one concern')
+  .action(({ message }: { message: string }) =>
+    withPostgres(false, async (postgres) => {
+      await bringUpToDate(postgres);
+      await commit(await migrateSettings(postgres), message);
+      await run('dev/derived.ts');
+      say(
+        'Now review migrations/committed, db/catalogue.sql and schema.graphql, and commit them together.',
+      );
+    }),
+  );
+program
+  .command('reset')
+  .description('Drops the local database, applies all committed migrations and seeds it again.')
+  .option('-y, --yes', 'do not ask')
+  .action(({ yes }: { yes?: true }) =>
+    withPostgres(false, async (postgres) => {
+      if (!yes && !(await isConfirmed('This deletes all local data. Go on? [y/N] '))) return;
+      await recreate(postgres);
+      await bringUpToDate(postgres);
+      await addDemoData(postgres);
+      say('The database is new.');
+    }),
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}
+
+/** Works with the running stack's Postgres, or else with the same cluster, started for the while. */
+async function withPostgres(
+  staysOpen: boolean,
+  work: (postgres: PostgresAddress) => Promise<void>,
+): Promise<void> {
+  const { dataDir } = loadConfig('none');
+  const running = await findPostgres(dataDir);
+  if (running) return work(running);
+  const postgres = await openPostgres({ dir: dataDir, onProgress: say });
+  const close = () => void postgres.close().then(() => process.exit());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, close);
+  try {
+    await work(postgres);
+    // Watching goes on after the call, until a signal.
+    if (staysOpen) await postgres.exited;
+  } finally {
+    await postgres.close();
+  }
+}
+
+/** .gmrc, with the connection strings that differ from machine to machine. */
+async function migrateSettings(postgres: PostgresAddress): Promise<Settings> {
+  const file: Settings = JSON.parse(await readFile(join(projectRoot, '.gmrc'), 'utf8'));
+  return {
+    ...file,
+    migrationsFolder: join(projectRoot, 'migrations'),
+    connectionString: postgres.urlFor('rowhouse_owner', 'rowhouse'),
+    shadowConnectionString: postgres.urlFor('rowhouse_owner', 'rowhouse_shadow'),
+    rootConnectionString: postgres.superuserUrl,
+  };
+}
+
+async function bringUpToDate(postgres: PostgresAddress): Promise<void> {
+  await migrate({
+    ownerUrl: postgres.urlFor('rowhouse_owner', 'rowhouse'),
+    apiUrl: postgres.urlFor('rowhouse_api', 'rowhouse'),
+    workerUrl: postgres.urlFor('rowhouse_worker', 'rowhouse'),
+    onProgress: () => {},
+  });
+}
+
+async function recreate(postgres: PostgresAddress): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.superuserUrl });
+  await client.connect();
+  try {
+    // A running API loses its connections and makes new ones.
+    await client.query('drop database if exists rowhouse with (force)');
+    await client.query('create database rowhouse owner rowhouse_owner');
+  } finally {
+    await client.end();
+  }
+}
+
+async function addDemoData(postgres: PostgresAddress): Promise<void> {
+  const pool = openPool({
+    connectionString: postgres.urlFor('rowhouse_api', 'rowhouse'),
+    size: 1,
+    applicationName: 'rowhouse-seed',
+    onConnectionError: () => {},
+  });
+  await seed(pool);
+  await pool.end();
+}
+
+async function run(script: string): Promise<void> {
+  const child = spawn(process.execPath, [script], { cwd: projectRoot, stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`${script} failed.`);
+}
+
+async function isConfirmed(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    throw new Error('Nobody is there to confirm. Run again with: npm run db:reset -- --yes');
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(question);
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+function say(message: string): void {
+  process.stdout.write(`${message}\n`);
+}
