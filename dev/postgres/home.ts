@@ -33,9 +33,12 @@ export async function settleHome(
   const digest = createHash('sha256').update(dir).digest('hex').slice(0, 12);
   const outside = join('/var/tmp', `rowhouse-${digest}`);
 
+  const moving = `${inside}.moving`;
+
   const target = await readlink(inside).catch(() => null);
   if (target === outside) {
     await claim(outside, account);
+    await moveContents(moving, outside);
     return outside;
   }
   // A copied checkout brings the link along, but not the right to the original's data.
@@ -53,12 +56,22 @@ export async function settleHome(
   await stopLeftover(join(inside, 'data'), onProgress);
   await rm(outside, { recursive: true });
   await claim(outside, account);
-  for (const name of await readdir(inside)) {
-    await runAs(null, 'mv', [join(inside, name), join(outside, name)]);
-  }
-  await rm(inside, { recursive: true });
+  await rename(inside, moving);
   await symlink(outside, inside);
+  await moveContents(moving, outside);
   return outside;
+}
+
+/** Moves what is in `from`, if it exists, across file systems too; cut short, it can be repeated. */
+async function moveContents(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from).catch(() => [])) {
+    const target = join(to, name);
+    if ((await lstat(target).catch(() => null)) !== null) continue;
+    await rm(`${target}.partial`, { recursive: true, force: true });
+    await runAs(null, 'cp', ['-a', join(from, name), `${target}.partial`]);
+    await rename(`${target}.partial`, target);
+  }
+  await rm(from, { recursive: true, force: true });
 }
 
 /** An installation of Postgres: the directory with `bin`, `lib` and `share`, and its version. */

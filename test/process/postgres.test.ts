@@ -58,7 +58,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const child of children.splice(0)) killGroup(child);
-  for (const each of opened.splice(0)) await each.close();
+  await Promise.all(opened.splice(0).map((each) => each.close()));
   for (const dir of outsides.splice(0)) await rm(dir, { recursive: true, force: true });
 });
 
@@ -336,9 +336,13 @@ describe('where the account of Postgres cannot go', () => {
       expect.stringMatching(`cannot reach ${dir}: the database lives in ${outside}`),
     ]);
     expect((await stat(outside)).mode & 0o777).toBe(0o700);
+    // As if the move had been cut short right after the link was made.
+    await mkdir(`${inside}.moving`);
+    await promisify(execFile)('mv', [join(outside, 'data'), `${inside}.moving/data`]);
     const again = await open({ dir });
     await expectKept(again);
     await again.close();
+    expect(await readdir(dir)).not.toContain('postgres.moving');
 
     await rm(outside, { recursive: true });
     await mkdir(outside);
@@ -352,13 +356,14 @@ describe('where the account of Postgres cannot go', () => {
   test('a checkout removed and cloned again does not find the old data', async () => {
     const parent = await mkdtemp(join(playground, 'private-'));
     const dir = join(parent, '.data');
+    await copyTemplate(dir);
     const first = await open({ dir });
-    await query(first.superuserUrl, 'create table old as select 1 as one');
+    await expectKept(first);
     await first.close();
     outsides.push(await realpath(join(dir, 'postgres')));
     await rm(dir, { recursive: true });
     const second = await open({ dir });
-    await expect(query(second.superuserUrl, 'select from old')).rejects.toMatchObject({
+    await expect(expectKept(second)).rejects.toMatchObject({
       code: '42P01',
     });
   });

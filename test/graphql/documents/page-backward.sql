@@ -1,0 +1,5 @@
+select
+  __documents__."title" as "0"
+from "app_public"."documents" as __documents__
+order by __documents__."created_at" asc, __documents__."id" asc
+limit 3;

@@ -1,0 +1,3 @@
+delete from "app_public"."documents" as __documents__ where (__documents__."id" = $1::"uuid") returning
+  __documents__."id" as "0";
+-- $1 = "00000000-0000-7000-8000-000000000001"

@@ -1,0 +1,28 @@
+import type { TestDatabase } from '../support/database.ts';
+
+/**
+ * The rows golden cases run on, with ids and times that never change.
+ *
+ * Acme: Alice (admin), Bob (member), five documents a minute apart, the last two
+ * at the same time. Globex: Carol, one document.
+ */
+export async function addGoldenRows({ provision, superuser }: TestDatabase): Promise<void> {
+  await provision({ userId: 'user_alice', orgId: 'org_acme', orgRole: 'admin' });
+  await provision({ userId: 'user_bob', orgId: 'org_acme' });
+  await provision({ userId: 'user_carol', orgId: 'org_globex', orgRole: 'admin' });
+  await superuser.query(`
+    update app_public.users set email = replace(id, 'user_', '') || '@example.com', name = initcap(replace(id, 'user_', ''));
+    update app_public.users set created_at = '2020-01-01', updated_at = '2020-01-01';
+    update app_public.organizations set created_at = '2020-01-01', updated_at = '2020-01-01';
+    update app_public.memberships set created_at = '2020-01-01', updated_at = '2020-01-01';
+    insert into app_public.documents (org_id, id, owner_id, title, body, created_at, updated_at)
+    select org_id, ('00000000-0000-7000-8000-00000000000' || n)::uuid, owner_id, title, body, at, at
+    from (values
+      ('org_acme', 1, 'user_alice', 'Plan', 'Sell more anvils.', timestamptz '2020-01-01 00:01Z'),
+      ('org_acme', 2, 'user_bob', 'Notes on the plan', 'Anvils are heavy.', '2020-01-01 00:02Z'),
+      ('org_acme', 3, 'user_bob', 'Review', 'The plan is good.', '2020-01-01 00:03Z'),
+      ('org_acme', 4, 'user_alice', 'Budget', 'One anvil.', '2020-01-01 00:04Z'),
+      ('org_acme', 5, 'user_alice', 'Minutes', 'Nothing was decided.', '2020-01-01 00:04Z'),
+      ('org_globex', 6, 'user_carol', 'Secret plan', 'Anvils from Acme.', '2020-01-01 00:05Z')
+    ) as d (org_id, n, owner_id, title, body, at)`);
+}

@@ -1,0 +1,15 @@
+select
+  __documents__."title" as "0"
+from "app_public"."documents" as __documents__
+where (
+  __documents__."id" = $1::"uuid"
+);
+-- $1 = "00000000-0000-7000-8000-000000000001"
+
+select
+  __documents__."id" as "0"
+from "app_public"."documents" as __documents__
+where (
+  __documents__."id" = $1::"uuid"
+);
+-- $1 = "00000000-0000-7000-8000-000000000001"

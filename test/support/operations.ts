@@ -1,0 +1,52 @@
+import type { Pool } from 'pg';
+import { makeSchema } from 'postgraphile';
+import { grafast } from 'postgraphile/grafast';
+import type { ExecutionResult } from 'postgraphile/graphql';
+import type { Claims } from '../../db/claims.ts';
+import { stateOf } from '../../server/http/requestState.ts';
+import { makeOperationsPlugin } from '../../server/OperationsPlugin.ts';
+import { makePreset } from '../../server/preset.ts';
+import type { TestCaller } from './database.ts';
+
+/** Runs an operation as a caller, in this process and without HTTP. */
+export type RunOperation = (
+  caller: TestCaller,
+  source: string,
+  variables?: Record<string, unknown>,
+) => Promise<ExecutionResult>;
+
+/** Builds the API's schema over a pool. */
+export async function makeOperations(pool: Pool): Promise<RunOperation> {
+  const preset = makePreset({ pool, processPlugins: [makeOperationsPlugin(() => {})] });
+  const { schema, resolvedPreset } = await makeSchema(preset);
+  return async (caller, source, variables) => {
+    // As much of a request as the preset reads.
+    const req = { headers: { 'x-request-id': 'golden' } } as never;
+    stateOf(req).claims = claimsOf(caller);
+    const result = await grafast({
+      schema,
+      source,
+      resolvedPreset,
+      requestContext: { node: { req, res: {} as never } } as never,
+      variableValues: variables ?? {},
+    });
+    return JSON.parse(JSON.stringify(result));
+  };
+}
+
+function claimsOf({ userId, orgId, orgRole = 'member', permissions = [] }: TestCaller): Claims {
+  const isPersonal = userId === orgId;
+  return {
+    userId,
+    orgId,
+    isPersonal,
+    orgRole: isPersonal ? '' : orgRole,
+    permissions,
+    sessionId: null,
+    orgSlug: null,
+    email: null,
+    name: null,
+    actorId: null,
+    expiresAtMs: Date.now() + 60_000,
+  };
+}
