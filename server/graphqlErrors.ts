@@ -36,8 +36,10 @@ export function told(error: GraphQLError): ToldError {
   if (isConnectionError(cause)) return standard('UNAVAILABLE');
   // Graphile's word for errors that are meant for the caller: bad cursors, empty patches.
   if (cause && isSafeError(cause)) return { code: 'BAD_USER_INPUT', message: cause.message };
-  // Without a path nothing ran: the document or its variables are at fault.
-  if (!cause && error.path === undefined) return { code: 'BAD_USER_INPUT', message: error.message };
+  // Without a path nothing ran: the document or its variables (whose error wraps another) are at fault.
+  if (error.path === undefined && (!cause || cause instanceof GraphQLError)) {
+    return { code: 'BAD_USER_INPUT', message: error.message };
+  }
   return standard('INTERNAL');
 }
 

@@ -1,3 +1,4 @@
+import { Command } from 'commander';
 import { openPool } from '../db/pool.ts';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
@@ -7,6 +8,10 @@ import { makeObserver } from '../platform/observer.ts';
 import { openRunner } from './openRunner.ts';
 
 /** The worker process, `npm run worker`: config → open → run → signals. */
+
+new Command('worker')
+  .description('Runs jobs of the queue. Settings come from the environment: docs/configuration.md.')
+  .parse();
 
 const config = loadConfigOrExit('worker');
 const log = makeLogger(config);

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 /**
  * Limits of time for sockets. The keep-alive is longer than the 60 s a load
@@ -9,6 +11,23 @@ export function setServerTimeouts(server: Server): void {
   server.keepAliveTimeout = 65_000;
   server.headersTimeout = 66_000;
   server.requestTimeout = 30_000;
+}
+
+/**
+ * Starts to listen. Resolves to the URL, with the port that port 0 became.
+ *
+ * @throws an error that says what to do, where the address cannot be had.
+ */
+export async function listen(server: Server, port: number, host: string): Promise<string> {
+  server.listen(port, host);
+  await once(server, 'listening').catch((cause: unknown) => {
+    throw new Error(
+      `Cannot listen on ${host}:${port}. Is another program using it? Set PORT or HOST to another.`,
+      { cause },
+    );
+  });
+  const bound = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`;
 }
 
 /** Stops listening, waits for running requests at most `graceMs`, then ends their connections. */
