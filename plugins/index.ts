@@ -1,3 +1,4 @@
+export { DescriptionsPlugin } from './DescriptionsPlugin.ts';
 export { NamesPlugin } from './NamesPlugin.ts';
 export { NewestFirstPlugin } from './NewestFirstPlugin.ts';
 export { NodeIdsPlugin } from './NodeIdsPlugin.ts';

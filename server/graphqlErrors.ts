@@ -26,21 +26,25 @@ export function codedError(error: GraphQLError, requestId: string): GraphQLError
   });
 }
 
-/** What may be said of an error, by its kind and never by its text. */
+/** What may be said of an error of an operation, by its kind and never by its text. */
 export function told(error: GraphQLError): ToldError {
   const cause = error.originalError;
-  if (cause instanceof RowhouseError) {
-    return { code: cause.code, message: cause.message, field: cause.field };
-  }
-  if (isPostgresError(cause)) return toldByPostgres(cause);
-  if (isConnectionError(cause)) return standard('UNAVAILABLE');
   // Graphile's word for errors that are meant for the caller: bad cursors, empty patches.
   if (cause && isSafeError(cause)) return { code: 'BAD_USER_INPUT', message: cause.message };
   // Without a path nothing ran: the document or its variables (whose error wraps another) are at fault.
   if (error.path === undefined && (!cause || cause instanceof GraphQLError)) {
     return { code: 'BAD_USER_INPUT', message: error.message };
   }
-  return standard('INTERNAL');
+  return toldByKind(cause);
+}
+
+/** What may be said of an error of our own, of Postgres or of the network; else INTERNAL. */
+export function toldByKind(error: unknown): ToldError {
+  if (error instanceof RowhouseError) {
+    return { code: error.code, message: error.message, field: error.field };
+  }
+  if (isPostgresError(error)) return toldByPostgres(error);
+  return standard(isConnectionError(error) ? 'UNAVAILABLE' : 'INTERNAL');
 }
 
 /** The parts of a node-postgres DatabaseError that are read here. */

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Response } from 'express';
-import { type ErrorCode, errorCodes, RowhouseError } from '../../platform/errors/registry.ts';
+import { type ErrorCode, errorCodes } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
+import { toldByKind } from '../graphqlErrors.ts';
 import { stateOf } from './requestState.ts';
 
 /** How long a client should wait before it tries again, in seconds. */
@@ -25,7 +26,7 @@ export function sendError(response: Response, code: ErrorCode): void {
 export function answerErrors(observe: Observe): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error, request, response, _next) => {
-    const code = error instanceof RowhouseError ? error.code : 'INTERNAL';
+    const { code } = toldByKind(error);
     const { requestId } = stateOf(request);
     if (code === 'INTERNAL' || code === 'UNAVAILABLE') {
       observe({ type: 'errorMasked', requestId, error });
