@@ -38,8 +38,8 @@ table app_public.documents  -- row-level security, forced
   constraint documents_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
   constraint documents_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_public.users(id)
   constraint documents_pkey PRIMARY KEY (org_id, id)
-  create INDEX documents_org_id_created_at_id_idx ON app_public.documents USING btree (org_id, created_at DESC, id DESC)
-  create INDEX documents_org_id_owner_id_created_at_id_idx ON app_public.documents USING btree (org_id, owner_id, created_at DESC, id DESC)
+  CREATE INDEX documents_org_id_created_at_id_idx ON app_public.documents USING btree (org_id, created_at DESC, id DESC)
+  CREATE INDEX documents_org_id_owner_id_created_at_id_idx ON app_public.documents USING btree (org_id, owner_id, created_at DESC, id DESC)
   CREATE STATISTICS app_public.documents_org_id_owner_id_stat ON org_id, owner_id FROM app_public.documents
   CREATE TRIGGER _100_touch BEFORE UPDATE OF title, body ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
   CREATE TRIGGER _200_search BEFORE INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg_documents__search()
@@ -55,8 +55,8 @@ table app_public.memberships  -- row-level security, forced
   constraint memberships_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id) ON DELETE CASCADE
   constraint memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_public.users(id) ON DELETE CASCADE
   constraint memberships_pkey PRIMARY KEY (org_id, user_id)
-  create INDEX memberships_org_id_created_at_user_id_idx ON app_public.memberships USING btree (org_id, created_at DESC, user_id DESC)
-  create INDEX memberships_user_id_created_at_org_id_idx ON app_public.memberships USING btree (user_id, created_at DESC, org_id DESC)
+  CREATE INDEX memberships_org_id_created_at_user_id_idx ON app_public.memberships USING btree (org_id, created_at DESC, user_id DESC)
+  CREATE INDEX memberships_user_id_created_at_org_id_idx ON app_public.memberships USING btree (user_id, created_at DESC, org_id DESC)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.memberships FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
 table app_public.organizations  -- row-level security, forced
@@ -127,7 +127,7 @@ create policy update_mirror on app_public.organizations for update to rowhouse_o
 create policy insert_mirror on app_public.users for insert to rowhouse_owner
   with check true;
 create policy select_member on app_public.users for select to app_user
-  using ((id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR (EXISTS ( SELECT FROM app_public.memberships m WHERE ((m.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (m.user_id = users.id)))));
+  using ((id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT true FROM app_public.memberships m WHERE ((m.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (m.user_id = users.id))));
 create policy select_mirror on app_public.users for select to rowhouse_owner
   using true;
 create policy update_mirror on app_public.users for update to rowhouse_owner
@@ -210,7 +210,7 @@ CREATE OR REPLACE FUNCTION app_hidden.document_rank(document app_public.document
  RETURNS real
  LANGUAGE sql
  STABLE PARALLEL SAFE
-RETURN ts_rank((document).search, websearch_to_tsquery('english'::regconfig, query))
+RETURN ts_rank((document).search, app_hidden.search_query(query))
 ;
 grant execute on function app_hidden.document_rank(app_public.documents,text) to app_user;
 
@@ -229,6 +229,22 @@ CREATE OR REPLACE FUNCTION app_hidden.has_permission(permission text)
 RETURN COALESCE((permission = ANY (string_to_array(current_setting('jwt.permissions'::text, true), ','::text))), false)
 ;
 grant execute on function app_hidden.has_permission(text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.search_query(query text)
+ RETURNS tsquery
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+begin
+  if pg_catalog.length(query) > 1000 then
+    raise exception 'A search has at most 1000 characters.' using errcode = 'RW400', hint = 'query';
+  end if;
+  return pg_catalog.websearch_to_tsquery('pg_catalog.english'::pg_catalog.regconfig, query);
+end;
+$function$
+;
+grant execute on function app_hidden.search_query(text) to app_user;
 
 CREATE OR REPLACE FUNCTION app_private.index_document(document_id uuid)
  RETURNS boolean
@@ -364,7 +380,7 @@ BEGIN ATOMIC
      d.created_at,
      d.updated_at
     FROM app_public.documents d
-   WHERE (d.search @@ websearch_to_tsquery('english'::regconfig, search_documents.query));
+   WHERE (d.search @@ ( SELECT app_hidden.search_query(search_documents.query) AS search_query));
 END
 ;
 grant execute on function app_public.search_documents(text) to app_user;

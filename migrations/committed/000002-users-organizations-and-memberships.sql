@@ -1,5 +1,5 @@
 --! Previous: sha1:9f123351817551f79e2345c59b2973468bfcfadb
---! Hash: sha1:fad3a06574a568e76b0372c4655ffcc9264da1a5
+--! Hash: sha1:6a12eb36ab7a42584fcdf627701d01793f23f74f
 --! Message: users organizations and memberships
 
 -- The mirror of Clerk: who exists, which organizations, who belongs where.
@@ -72,10 +72,12 @@ create policy select_member on app_public.memberships for select to app_user usi
 );
 
 -- A caller sees themselves and whoever is a member of the current organization.
+-- A scalar subquery and not `exists`: the planner may turn an exists into a hash of
+-- all members, which costs as much as the organization is large.
 create policy select_member on app_public.users for select to app_user using (
   id = (select app_hidden.current_user_id())
-  or exists (
-    select from app_public.memberships as m
+  or (
+    select true from app_public.memberships as m
     where m.org_id = (select app_hidden.current_org_id()) and m.user_id = users.id
   )
 );

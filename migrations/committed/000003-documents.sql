@@ -1,5 +1,5 @@
---! Previous: sha1:fad3a06574a568e76b0372c4655ffcc9264da1a5
---! Hash: sha1:739ba9495b6089d47ce4192771c46164ce67ecdd
+--! Previous: sha1:6a12eb36ab7a42584fcdf627701d01793f23f74f
+--! Hash: sha1:5833b55ad531dfce055992fc037b23d55f07caf7
 --! Message: documents
 
 -- Documents: what an organization writes. The first tenant table, and the
@@ -14,6 +14,7 @@ drop function if exists app_hidden.document_rank(app_public.documents, text);
 drop function if exists app_public.search_documents(text);
 drop table if exists app_public.documents cascade;
 drop function if exists app_hidden.can_manage_documents();
+drop function if exists app_hidden.search_query(text);
 drop function if exists app_hidden.document_search(text, text);
 drop function if exists app_private.index_document(uuid);
 drop function if exists app_private.tg_documents__search();
@@ -144,20 +145,34 @@ create policy update_same_org on app_public.documents for update to current_user
 grant select, delete on app_public.documents to app_user;
 grant insert (title, body), update (title, body) on app_public.documents to app_user;
 
+-- What a caller looks for. A query of many thousand words would exhaust the stack
+-- of Postgres's parser, so there is a limit, which is told as an error of the input.
+create function app_hidden.search_query(query text) returns tsquery
+language plpgsql immutable parallel safe set search_path = ''
+as $$
+begin
+  if pg_catalog.length(query) > 1000 then
+    raise exception 'A search has at most 1000 characters.' using errcode = 'RW400', hint = 'query';
+  end if;
+  return pg_catalog.websearch_to_tsquery('pg_catalog.english'::pg_catalog.regconfig, query);
+end;
+$$;
+grant execute on function app_hidden.search_query(text) to app_user;
+
 -- Full-text search. Plain enough to be inlined into the query around it, which
 -- adds the rank, the page and the caller's policies.
 create function app_public.search_documents(query text) returns setof app_public.documents
 language sql stable parallel safe
 begin atomic
   select d.* from app_public.documents as d
-  where d.search @@ websearch_to_tsquery('pg_catalog.english'::regconfig, search_documents.query);
+  where d.search @@ (select app_hidden.search_query(search_documents.query));
 end;
 grant execute on function app_public.search_documents(text) to app_user;
 
 -- How well a document matches; the API orders search results by it.
 create function app_hidden.document_rank(document app_public.documents, query text) returns real
 language sql stable parallel safe
-return ts_rank(document.search, websearch_to_tsquery('pg_catalog.english'::regconfig, query));
+return ts_rank(document.search, app_hidden.search_query(query));
 grant execute on function app_hidden.document_rank(app_public.documents, text) to app_user;
 
 comment on table app_public.documents is 'A document of an organization, owned by the member who wrote it.';
@@ -171,6 +186,7 @@ comment on column app_public.documents.created_at is 'When it was created.';
 comment on column app_public.documents.updated_at is 'When its title or body last changed.';
 comment on function app_public.search_documents(text) is 'Documents matching a web-style search (`"exact phrase"`, `-not`, `or`), best match first.';
 comment on function app_hidden.can_manage_documents() is 'Whether the caller may change and delete documents of others: administrators, and holders of `org:docs:manage`.';
+comment on function app_hidden.search_query(text) is 'Reads a web-style search of at most 1000 characters.';
 comment on function app_hidden.document_rank(app_public.documents, text) is 'How well a document matches a web-style search; more is better.';
 comment on function app_hidden.document_search(text, text) is 'The search vector of a title and a body.';
 comment on function app_private.index_document(uuid) is 'Completes the search vector of a long document; the job documents__index.';
