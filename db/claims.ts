@@ -28,10 +28,17 @@ export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'
  * The settings of a transaction that acts for a caller: always the same set
  * of names, empty where a claim is absent, so that nothing of an earlier request
  * on the same connection can show through.
+ *
+ * @param access `read` for what must not write: Postgres refuses it, whatever a function tries.
  */
-export function pgSettings(caller: Caller, requestId: string): Record<string, string> {
+export function pgSettings(
+  caller: Caller,
+  requestId: string,
+  access: 'read' | 'write' = 'write',
+): Record<string, string> {
   return {
     role: 'app_user',
+    transaction_read_only: access === 'read' ? 'on' : 'off',
     'jwt.user_id': caller.userId,
     'jwt.org_id': caller.orgId,
     'jwt.org_role': caller.orgRole,

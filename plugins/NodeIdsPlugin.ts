@@ -1,8 +1,10 @@
 import type { PgCodec } from 'postgraphile/@dataplan/pg';
+import { notAllowed } from '../platform/errors/registry.ts';
 
 /**
  * A node id whose key cannot be a key of its table is nobody's id: lookups answer
- * null and mutations `NOT_FOUND`, as for any unknown id. Without this a caller's
+ * null and mutations `NOT_FOUND`, as for any unknown id; where an input refers to
+ * it, it is refused like a reference that leads nowhere. Without this a caller's
  * invention would reach Postgres and come back as a type error.
  */
 export const NodeIdsPlugin: GraphileConfig.Plugin = {
@@ -12,6 +14,21 @@ export const NodeIdsPlugin: GraphileConfig.Plugin = {
 
   schema: {
     hooks: {
+      GraphQLInputObjectType_fields_field(field, _build, { scope }) {
+        const { apply } = field as { apply?: (...args: unknown[]) => unknown };
+        if (!apply || !scope.fieldBehaviorScope?.startsWith('nodeId:')) return field;
+        return {
+          ...field,
+          apply(...args: unknown[]) {
+            try {
+              return apply(...args);
+            } catch (cause) {
+              throw notAllowed(scope.fieldName, cause);
+            }
+          },
+        };
+      },
+
       init: {
         after: ['PgTableNodePlugin'],
         callback(_, build) {

@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import 'postgraphile/grafserv/node';
 import type { GrafastExecutionArgs } from 'postgraphile/grafast';
-import { type ExecutionResult, type GraphQLError, getOperationAST } from 'postgraphile/graphql';
+import type { ExecutionResult, GraphQLError } from 'postgraphile/graphql';
 import { type ErrorCode, errorCodes } from '../platform/errors/registry.ts';
 import type { Observe } from '../platform/observer.ts';
 import { codedError } from './graphqlErrors.ts';
 import { stateOf } from './http/requestState.ts';
 
 /**
- * Follows each GraphQL operation: notes its name and type for logs and metrics,
- * gives every error its code and request id, and masks what nobody foresaw.
+ * Gives every error of a GraphQL request its code and request id, and masks what
+ * nobody foresaw.
  */
 export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
   return {
@@ -20,7 +20,6 @@ export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
       middleware: {
         async execute(next, { args }) {
           const request = requestOf(args);
-          if (request) noteOperation(request, args);
           const result = (await next()) as ExecutionResult;
           if (result.errors) tellErrors(result, request, observe);
           return result as never;
@@ -46,13 +45,6 @@ export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
 
 function requestOf(args: GrafastExecutionArgs): IncomingMessage | undefined {
   return args.requestContext?.node?.req;
-}
-
-function noteOperation(request: IncomingMessage, args: GrafastExecutionArgs): void {
-  const operation = getOperationAST(args.document, args.operationName);
-  const state = stateOf(request);
-  state.operationName = operation?.name?.value ?? null;
-  state.operationType = operation?.operation ?? 'query';
 }
 
 function tellErrors(

@@ -10,6 +10,7 @@ import { authenticate } from './http/authenticate.ts';
 import { bearerToken } from './http/bearerToken.ts';
 import { type Checks, healthz, readyz } from './http/health.ts';
 import { observeRequests, route } from './http/observeRequests.ts';
+import { onlyPost } from './http/onlyPost.ts';
 import { answerErrors, sendError } from './http/sendError.ts';
 import type { Provision } from './provision.ts';
 
@@ -51,7 +52,8 @@ export function makeApp(parts: AppParts): Express {
 
   // Place of the webhooks: they read the raw body themselves, and nothing before them may.
   // Place of the rate limit by IP address: before any work for the caller.
-  app.post('/graphql', route('/graphql'), authenticate(parts.verifier, parts.provision, observe));
+  app.all('/graphql', route('/graphql'), onlyPost);
+  app.post('/graphql', authenticate(parts.verifier, parts.provision, observe));
   // Place of the rate limits by user and organization: they need the claims.
   // Places of persisted operations and of limits on documents: inside grafserv, before parsing.
   app.use(parts.graphql);

@@ -4,6 +4,7 @@ import {
   codeForSqlState,
   type ErrorCode,
   errorCodes,
+  notAllowed,
   RowhouseError,
 } from '../platform/errors/registry.ts';
 
@@ -73,8 +74,7 @@ function toldByPostgres(error: PostgresError): ToldError {
   if (error.code.startsWith('RW')) return { code, message: error.message, field: error.hint };
   if (code !== 'BAD_USER_INPUT') return standard(code);
   const field = fieldOf(error);
-  const message = field ? `The value of \`${field}\` is not allowed.` : errorCodes[code].message;
-  return { code, message, field };
+  return field ? toldByKind(notAllowed(field, error)) : standard(code);
 }
 
 /** The input field behind a column, or behind a constraint named `<table>_<column>_check`. */

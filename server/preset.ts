@@ -1,12 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { PgSimplifyInflectionPreset } from '@graphile/simplify-inflection';
 import type { Pool } from 'pg';
-import { makePgService } from 'postgraphile/adaptors/pg';
+import type { GrafastExecutionArgs } from 'postgraphile/grafast';
 import 'postgraphile/grafserv/node';
+import { getOperationAST } from 'postgraphile/graphql';
 import { PostGraphileAmberPreset } from 'postgraphile/presets/amber';
 import { PostGraphileRelayPreset } from 'postgraphile/presets/relay';
 import { makePgSmartTagsFromFilePlugin } from 'postgraphile/utils';
 import { pgSettings } from '../db/claims.ts';
+import { makeScopedPgService } from '../db/scope/makeScopedPgService.ts';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import * as plugins from '../plugins/index.ts';
 import { stateOf } from './http/requestState.ts';
@@ -42,7 +44,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       // Query as a Node was for Relay before 1.0.
       'RegisterQueryNodePlugin',
     ],
-    pgServices: [makePgService({ pool, schemas: ['app_public'], pubsub: watch })],
+    pgServices: [makeScopedPgService({ pool, schemas: ['app_public'], pubsub: watch })],
     // `npm run db:watch` announces each change itself, so no event trigger is needed.
     gather: { pgStrictFunctions: true, installWatchFixtures: false },
     // Counting reads every row; tables where that is cheap say so in the tags file.
@@ -61,11 +63,18 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   };
 }
 
-/** A request's plans run as its caller, or not at all. */
-function contextOf(context: Partial<Grafast.RequestContext>): Partial<Grafast.Context> {
+/** A request's plans run as its caller, or not at all; those of a query cannot write. */
+function contextOf(
+  context: Partial<Grafast.RequestContext>,
+  { document, operationName }: GrafastExecutionArgs,
+): Partial<Grafast.Context> {
   const request = context.node?.req;
   const state = request && stateOf(request);
   if (!state?.claims) throw new RowhouseError('UNAUTHENTICATED');
-  const { claims, requestId } = state;
-  return { claims, requestId, pgSettings: pgSettings(claims, requestId) };
+  const operation = getOperationAST(document, operationName);
+  state.operationName = operation?.name?.value ?? null;
+  state.operationType = operation?.operation ?? 'query';
+  const { claims, requestId, operationType } = state;
+  const access = operationType === 'mutation' ? 'write' : 'read';
+  return { claims, requestId, pgSettings: pgSettings(claims, requestId, access) };
 }

@@ -109,6 +109,12 @@ export class RowhouseError extends Error {
   }
 }
 
+/** A value that may not be given for a field: too long, or a reference that leads nowhere the caller may see. */
+export function notAllowed(field: string, cause: unknown): RowhouseError {
+  const message = `The value of \`${field}\` is not allowed.`;
+  return new RowhouseError('BAD_USER_INPUT', { field, message, cause });
+}
+
 /** How one SQLSTATE, or a class of them, is told to the client. */
 type SqlStateRow = {
   /** Five characters, or the first two of a class. */

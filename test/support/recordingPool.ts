@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg';
+import { BatchQuery } from '../../db/scope/BatchQuery.ts';
 
 /** A statement as it was sent. */
 export type Statement = { text: string; values: readonly unknown[] };
@@ -12,7 +13,8 @@ export type RecordingPool = {
   take(): Statement[];
 };
 
-const bookkeeping = /^\s*(begin|commit|rollback|savepoint|release)\b|set_config\(|^\s*set jit/i;
+const bookkeeping =
+  /^\s*(begin|commit|rollback|savepoint|release)\b|set_config\(|^\s*set jit|is_clean$/i;
 
 /** Makes a recording pool in front of another. */
 export function makeRecordingPool(first: Pool): RecordingPool {
@@ -23,10 +25,7 @@ export function makeRecordingPool(first: Pool): RecordingPool {
     const { query } = client;
     const release = client.release.bind(client);
     client.query = ((...args: unknown[]) => {
-      const [config, values] = args;
-      const statement = typeof config === 'string' ? { text: config, values } : config;
-      const { text, values: given } = statement as { text: string; values?: unknown[] };
-      if (!bookkeeping.test(text)) statements.push({ text, values: given ?? [] });
+      statements.push(...sent(args).filter(({ text }) => !bookkeeping.test(text)));
       return Reflect.apply(query, client, args);
     }) as typeof client.query;
     client.release = (error) => {
@@ -53,4 +52,11 @@ export function makeRecordingPool(first: Pool): RecordingPool {
       return taken;
     },
   };
+}
+
+/** The statements of a call of `client.query`: a text, a config, or a batch of them. */
+function sent([query, values]: unknown[]): Statement[] {
+  if (typeof query === 'string') return [{ text: query, values: (values as unknown[]) ?? [] }];
+  const { text, values: given = [] } = query as { text: string; values?: unknown[] };
+  return query instanceof BatchQuery ? [...query.statements] : [{ text, values: given }];
 }

@@ -1,0 +1,32 @@
+import { describe, expect, test } from '@jest/globals';
+import { type Caller, pgSettings } from './claims.ts';
+
+const caller: Caller = {
+  userId: 'user_alice',
+  orgId: 'org_acme',
+  orgRole: 'admin',
+  permissions: ['org:docs:manage', 'org:audit:read'],
+};
+
+describe('the settings of a caller', () => {
+  test('hold every claim under its name', () => {
+    expect(pgSettings(caller, 'request-1')).toEqual({
+      role: 'app_user',
+      'jwt.user_id': 'user_alice',
+      'jwt.org_id': 'org_acme',
+      'jwt.org_role': 'admin',
+      'jwt.permissions': 'org:docs:manage,org:audit:read',
+      'app.request_id': 'request-1',
+    });
+  });
+
+  test('have the same names, as text, when claims are absent: nothing earlier can show through', () => {
+    const absent = pgSettings({ userId: '', orgId: '', orgRole: '', permissions: [] }, '');
+    expect(Object.keys(absent)).toEqual(Object.keys(pgSettings(caller, 'request-1')));
+    expect(Object.values(absent)).toEqual(['app_user', '', '', '', '', '']);
+  });
+
+  test('are of the role app_user, whatever the token says', () => {
+    expect(pgSettings({ ...caller, orgRole: 'postgres' }, '').role).toBe('app_user');
+  });
+});

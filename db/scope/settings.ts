@@ -1,0 +1,50 @@
+import type { Statement } from './BatchQuery.ts';
+
+/**
+ * Every setting of a caller's scope, in the order they are sent. All of them are
+ * set each time, empty where absent, so that nothing of an earlier caller on the
+ * same connection can show through.
+ */
+const names = [
+  'role',
+  'transaction_read_only',
+  'jwt.user_id',
+  'jwt.org_id',
+  'jwt.org_role',
+  'jwt.permissions',
+  'app.request_id',
+] as const;
+
+const text = `select ${names.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
+
+/** A setting that the scope does not know, or a scope without a role. */
+export class ScopeError extends Error {
+  override readonly name = 'ScopeError';
+}
+
+/**
+ * The statement that puts a caller's settings into the transaction it runs in.
+ *
+ * @throws ScopeError where there is no role, since that would run as the login,
+ * or a setting that is not in the list above, since it would be lost.
+ */
+export function settingsStatement(
+  pgSettings: Record<string, string | undefined>,
+  usePrepared: boolean,
+): Statement {
+  for (const name of Object.keys(pgSettings)) {
+    if (!names.includes(name as never)) throw new ScopeError(`Unknown setting of a scope: ${name}`);
+  }
+  if (!pgSettings.role) throw new ScopeError('A scope needs a role.');
+  const values = names.map((name) => pgSettings[name] ?? defaultOf(name));
+  return { text, values, name: usePrepared ? 'rowhouse_scope' : undefined };
+}
+
+/** Whether statements of this scope cannot write, so that one may be sent again. */
+export function isReadOnly(pgSettings: Record<string, string | undefined> | null): boolean {
+  return pgSettings?.transaction_read_only === 'on';
+}
+
+function defaultOf(name: (typeof names)[number]): string {
+  return name === 'transaction_read_only' ? 'off' : '';
+}

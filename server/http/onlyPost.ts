@@ -1,0 +1,7 @@
+import type { RequestHandler } from 'express';
+
+/** Says with which method to come, to those who come with another; grafserv answers them 405. */
+export const onlyPost: RequestHandler = (request, response, next) => {
+  if (request.method !== 'POST') response.setHeader('Allow', 'POST');
+  next();
+};

@@ -1,0 +1,39 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { expect, test } from '@jest/globals';
+import { stateOf } from './requestState.ts';
+
+function requestWith(headers: IncomingMessage['headers']): IncomingMessage {
+  return Object.assign(new IncomingMessage(new Socket()), { headers });
+}
+
+const uuid = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/;
+
+test('a request has one state, and another request another', () => {
+  const [one, two] = [requestWith({}), requestWith({})];
+  expect(stateOf(one)).toBe(stateOf(one));
+  expect(stateOf(one)).not.toBe(stateOf(two));
+  expect(stateOf(one).requestId).toMatch(uuid);
+  expect(stateOf(one).requestId).not.toBe(stateOf(two).requestId);
+});
+
+test('nothing is known of a request at first', () => {
+  expect(stateOf(requestWith({}))).toMatchObject({
+    route: 'other',
+    claims: null,
+    operationName: null,
+    operationType: null,
+    errorCode: null,
+  });
+});
+
+test.each(['a', 'A1_b.c:d-e', '0'.repeat(128)])('the id %s is taken over', (id) => {
+  expect(stateOf(requestWith({ 'x-request-id': id })).requestId).toBe(id);
+});
+
+test.each(['', ' ', 'a b', 'a\nb', 'a\n', 'é', 'a,b', '0'.repeat(129), '<b>', '"'])(
+  'the id %j is not',
+  (id) => {
+    expect(stateOf(requestWith({ 'x-request-id': id })).requestId).toMatch(uuid);
+  },
+);
