@@ -209,7 +209,7 @@ grant execute on function app_hidden.current_user_id() to app_user;
 CREATE OR REPLACE FUNCTION app_hidden.document_rank(document app_public.documents, query text)
  RETURNS real
  LANGUAGE sql
- STABLE PARALLEL SAFE
+ STABLE PARALLEL RESTRICTED
 RETURN ts_rank((document).search, app_hidden.search_query(query))
 ;
 grant execute on function app_hidden.document_rank(app_public.documents,text) to app_user;
@@ -233,7 +233,7 @@ grant execute on function app_hidden.has_permission(text) to app_user;
 CREATE OR REPLACE FUNCTION app_hidden.search_query(query text)
  RETURNS tsquery
  LANGUAGE plpgsql
- IMMUTABLE PARALLEL SAFE
+ IMMUTABLE PARALLEL RESTRICTED
  SET search_path TO ''
 AS $function$
 begin
@@ -241,6 +241,9 @@ begin
     raise exception 'A search has at most 1000 characters.' using errcode = 'RW400', hint = 'query';
   end if;
   return pg_catalog.websearch_to_tsquery('pg_catalog.english'::pg_catalog.regconfig, query);
+exception
+  when internal_error or program_limit_exceeded or statement_too_complex then
+    raise exception 'This search has too many operators.' using errcode = 'RW400', hint = 'query';
 end;
 $function$
 ;
@@ -369,7 +372,7 @@ grant execute on function app_public.me() to app_user;
 CREATE OR REPLACE FUNCTION app_public.search_documents(query text)
  RETURNS SETOF app_public.documents
  LANGUAGE sql
- STABLE PARALLEL SAFE
+ STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
  SELECT d.org_id,
      d.id,

@@ -1,5 +1,5 @@
 --! Previous: sha1:6a12eb36ab7a42584fcdf627701d01793f23f74f
---! Hash: sha1:5833b55ad531dfce055992fc037b23d55f07caf7
+--! Hash: sha1:33dd4086abfd3b7ae7dd6f0e04ccbba42cc7298f
 --! Message: documents
 
 -- Documents: what an organization writes. The first tenant table, and the
@@ -145,16 +145,20 @@ create policy update_same_org on app_public.documents for update to current_user
 grant select, delete on app_public.documents to app_user;
 grant insert (title, body), update (title, body) on app_public.documents to app_user;
 
--- What a caller looks for. A query of many thousand words would exhaust the stack
--- of Postgres's parser, so there is a limit, which is told as an error of the input.
+-- What a caller looks for. A query of many thousand words, or of many operators
+-- without words, exhausts Postgres's parser: that is told as an error of the input.
+-- Parallel restricted, because catching an error needs a subtransaction.
 create function app_hidden.search_query(query text) returns tsquery
-language plpgsql immutable parallel safe set search_path = ''
+language plpgsql immutable parallel restricted set search_path = ''
 as $$
 begin
   if pg_catalog.length(query) > 1000 then
     raise exception 'A search has at most 1000 characters.' using errcode = 'RW400', hint = 'query';
   end if;
   return pg_catalog.websearch_to_tsquery('pg_catalog.english'::pg_catalog.regconfig, query);
+exception
+  when internal_error or program_limit_exceeded or statement_too_complex then
+    raise exception 'This search has too many operators.' using errcode = 'RW400', hint = 'query';
 end;
 $$;
 grant execute on function app_hidden.search_query(text) to app_user;
@@ -162,7 +166,7 @@ grant execute on function app_hidden.search_query(text) to app_user;
 -- Full-text search. Plain enough to be inlined into the query around it, which
 -- adds the rank, the page and the caller's policies.
 create function app_public.search_documents(query text) returns setof app_public.documents
-language sql stable parallel safe
+language sql stable parallel restricted
 begin atomic
   select d.* from app_public.documents as d
   where d.search @@ (select app_hidden.search_query(search_documents.query));
@@ -171,7 +175,7 @@ grant execute on function app_public.search_documents(text) to app_user;
 
 -- How well a document matches; the API orders search results by it.
 create function app_hidden.document_rank(document app_public.documents, query text) returns real
-language sql stable parallel safe
+language sql stable parallel restricted
 return ts_rank(document.search, app_hidden.search_query(query));
 grant execute on function app_hidden.document_rank(app_public.documents, text) to app_user;
 
