@@ -12,6 +12,7 @@ describe('the settings of a caller', () => {
   test('hold every claim under its name', () => {
     expect(pgSettings(caller, 'request-1')).toEqual({
       role: 'app_user',
+      transaction_read_only: 'off',
       'jwt.user_id': 'user_alice',
       'jwt.org_id': 'org_acme',
       'jwt.org_role': 'admin',
@@ -23,7 +24,20 @@ describe('the settings of a caller', () => {
   test('have the same names, as text, when claims are absent: nothing earlier can show through', () => {
     const absent = pgSettings({ userId: '', orgId: '', orgRole: '', permissions: [] }, '');
     expect(Object.keys(absent)).toEqual(Object.keys(pgSettings(caller, 'request-1')));
-    expect(Object.values(absent)).toEqual(['app_user', '', '', '', '', '']);
+    expect(absent).toEqual({
+      role: 'app_user',
+      transaction_read_only: 'off',
+      'jwt.user_id': '',
+      'jwt.org_id': '',
+      'jwt.org_role': '',
+      'jwt.permissions': '',
+      'app.request_id': '',
+    });
+  });
+
+  test('let a read only read', () => {
+    expect(pgSettings(caller, '', 'read').transaction_read_only).toBe('on');
+    expect(pgSettings(caller, '', 'write').transaction_read_only).toBe('off');
   });
 
   test('are of the role app_user, whatever the token says', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import pg, { type Client } from 'pg';
 
 /** Something that an administrator of the cluster has to do first. */
-export class RolesMissingError extends Error {
+class RolesMissingError extends Error {
   override readonly name = 'RolesMissingError';
 }
 

@@ -22,6 +22,7 @@ test('works in a transaction, after its settings, and returns the result', async
   expect(sent).toEqual(['begin', 'settings', 'work', 'commit']);
   expect(settings).toEqual([
     {
+      transaction_read_only: 'off',
       'jwt.user_id': 'user_alice',
       'jwt.org_id': 'org_acme',
       'jwt.org_role': '',

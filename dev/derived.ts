@@ -1,3 +1,4 @@
+import '../server/graphileEnv.ts';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';

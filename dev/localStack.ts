@@ -45,9 +45,16 @@ export async function startLocalStack(): Promise<void> {
   for (const [name, entry] of parts) {
     say(`Starting the ${name} …`);
     const part = openStackProcess(entry, partsEnv, (line) => show(name, line));
-    lifecycle.opened(name, part.close, 26_000);
+    let isAsked = false;
+    const close = () => {
+      isAsked = true;
+      return part.close();
+    };
+    lifecycle.opened(name, close, 26_000);
     part.ended.then(({ code, signal }) => {
-      void lifecycle.close(`the ${name} ended (${signal ?? code})`).finally(() => process.exit(1));
+      if (isAsked) return;
+      say(`The ${name} ended by itself (${signal ?? code}). Stopping everything.`);
+      void lifecycle.close(`the ${name} ended`).finally(() => process.exit(1));
     });
     const isReady = await part.ready.then(
       () => true,

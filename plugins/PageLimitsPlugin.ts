@@ -2,9 +2,9 @@ import { type ConnectionStep, type FieldArgs, lambda, type Step } from 'postgrap
 import { RowhouseError } from '../platform/errors/registry.ts';
 
 /** Edges of a page for which neither `first` nor `last` is given. */
-export const defaultPageSize = 20;
+const defaultPageSize = 20;
 /** The most edges a page may have. */
-export const maxPageSize = 100;
+const maxPageSize = 100;
 
 /**
  * Every page ends: 20 edges unless `first` or `last` says otherwise, at most

@@ -1,5 +1,5 @@
 --! Previous: -
---! Hash: sha1:9f123351817551f79e2345c59b2973468bfcfadb
+--! Hash: sha1:d22cb33d0ebe9d5468fa6827d58d9c866bbe6201
 --! Message: schemas and claims
 
 -- Schemas as permission levels, and the caller's claims as SQL sees them.
@@ -19,6 +19,8 @@ comment on schema app_hidden is 'Callable by requests, but not exposed.';
 comment on schema app_private is 'Reachable by the API and worker logins through single granted functions only.';
 
 revoke all on schema public from public;
+-- A request has no use for temporary tables.
+revoke temporary on database :DATABASE_NAME from public;
 grant usage on schema app_public, app_hidden to app_user;
 grant usage on schema app_private to app_api, app_worker;
 

@@ -1,5 +1,5 @@
---! Previous: sha1:9f123351817551f79e2345c59b2973468bfcfadb
---! Hash: sha1:6a12eb36ab7a42584fcdf627701d01793f23f74f
+--! Previous: sha1:d22cb33d0ebe9d5468fa6827d58d9c866bbe6201
+--! Hash: sha1:6a31ece6ce7e9d7271bcbcc265ad870e3a148d31
 --! Message: users organizations and memberships
 
 -- The mirror of Clerk: who exists, which organizations, who belongs where.
@@ -114,30 +114,55 @@ grant select on app_public.users, app_public.organizations, app_public.membershi
 create function app_private.provision(
   user_id text, email text, user_name text, org_id text, org_slug text, org_role text
 ) returns void
-language sql volatile security definer set search_path = ''
-begin atomic
+language plpgsql volatile security definer set search_path = ''
+as $$
+declare
+  org_kind app_public.organization_kind :=
+    case when provision.org_id = provision.user_id then 'PERSONAL' else 'ORGANIZATION' end;
+  member_role text := coalesce(provision.org_role, 'owner');
+begin
+  -- Mostly there is nothing to do. Reading first takes no locks, for which the
+  -- members of a large organization would queue.
+  if exists (
+    select from app_public.memberships as m
+    join app_public.users as u on u.id = m.user_id
+    join app_public.organizations as o on o.id = m.org_id
+    where m.org_id = provision.org_id and m.user_id = provision.user_id and m.role = member_role
+      and o.kind = org_kind
+      and o.slug is not distinct from coalesce(provision.org_slug, o.slug)
+      and u.email is not distinct from coalesce(provision.email, u.email)
+      and u.name is not distinct from coalesce(provision.user_name, u.name)
+  ) then
+    return;
+  end if;
+
   insert into app_public.users as u (id, email, name)
   values (provision.user_id, provision.email, provision.user_name)
   on conflict (id) do update
-    set email = coalesce(excluded.email, u.email), name = coalesce(excluded.name, u.name)
-    where (coalesce(excluded.email, u.email), coalesce(excluded.name, u.name))
-      is distinct from (u.email, u.name);
+    set email = coalesce(excluded.email, u.email), name = coalesce(excluded.name, u.name);
 
   insert into app_public.organizations as o (id, kind, name, slug)
   values (
     provision.org_id,
-    case when provision.org_id = provision.user_id then 'PERSONAL' else 'ORGANIZATION' end::app_public.organization_kind,
-    case when provision.org_id = provision.user_id then 'Personal' else coalesce(provision.org_slug, provision.org_id) end,
+    org_kind,
+    case org_kind when 'PERSONAL' then 'Personal' else coalesce(provision.org_slug, provision.org_id) end,
     provision.org_slug
   )
-  on conflict (id) do update set slug = excluded.slug
-    where excluded.slug is not null and excluded.slug is distinct from o.slug;
+  on conflict (id) do update
+    set slug = coalesce(excluded.slug, o.slug),
+      -- Known by its id only until a token says more.
+      name = case when o.name = o.id then coalesce(excluded.slug, o.name) else o.name end
+    where o.kind = excluded.kind;
+  -- No token names a personal space as an organization, or the other way round.
+  if not found then
+    raise exception 'Organization and personal space differ.' using errcode = 'RW403';
+  end if;
 
   insert into app_public.memberships as m (org_id, user_id, role)
-  values (provision.org_id, provision.user_id, coalesce(provision.org_role, 'owner'))
-  on conflict on constraint memberships_pkey do update set role = excluded.role
-    where m.role is distinct from excluded.role;
+  values (provision.org_id, provision.user_id, member_role)
+  on conflict on constraint memberships_pkey do update set role = excluded.role;
 end;
+$$;
 grant execute on function app_private.provision(text, text, text, text, text, text) to app_api;
 
 -- Who am I?

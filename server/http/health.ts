@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 
 /** The state of one thing the process depends on. */
-export type Check = { ok: boolean; detail?: string };
+type Check = { ok: boolean; detail?: string };
 /** Looks at one dependency; a rejection counts as not ok. */
 export type Checks = Record<string, () => Promise<Check> | Check>;
 

@@ -1,0 +1,195 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Client } from 'pg';
+import { z } from 'zod';
+import { openTestDatabase, setClaims, type TestDatabase } from '../support/database.ts';
+import { makeOperations } from '../support/operations.ts';
+import { makeRecordingPool, type Statement } from '../support/recordingPool.ts';
+import { connected } from './callers.ts';
+import { writeCorpus } from './plans/corpus.ts';
+import { analyze, type PlanMode, planText } from './plans/explain.ts';
+import { operations, type Places, page } from './plans/operations.ts';
+import {
+  asksForClaims,
+  buffersOf,
+  describeNode,
+  isInitPlan,
+  isMisjudged,
+  isOverDocuments,
+  nodesOf,
+  type PlanNode,
+  parsesSearch,
+  readsWholeTable,
+} from './plans/planNode.ts';
+
+/**
+ * How Postgres answers the SQL that the API really sends, with 200 000 documents
+ * in 100 organizations.
+ *
+ * The plans are kept in test/db/plans/<name>.txt. When one changes, look at the
+ * difference; if it is meant, write them anew with
+ * `UPDATE_GOLDEN=1 npm test -- test/db/plans.test.ts` and commit them.
+ */
+
+const member = { userId: 'user_107', orgId: 'org_7' };
+
+let database: TestDatabase;
+let run: (query: string, variables?: Record<string, unknown>) => Promise<Answer>;
+let places: Places;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  await writeCorpus(database.superuser);
+  run = await openApi();
+  places = await findPlaces();
+}, 120_000);
+afterAll(() => database.close());
+
+describe.each(operations)('$name', ({ name, query, variables, maxBuffers, functions = [] }) => {
+  let statements: Statement[];
+
+  beforeAll(async () => {
+    ({ statements } = await run(query, variables?.(places)));
+    for (const signature of functions) statements.push(await bodyOf(signature));
+  });
+
+  test('is one statement', () => {
+    expect(statements).toHaveLength(1 + functions.length);
+  });
+
+  test('reads through indexes only', async () => {
+    for (const mode of modes) {
+      const plans = await plansOf(statements, mode);
+      expect(plans.flatMap(nodesOf).filter(readsWholeTable).map(describeNode)).toEqual([]);
+    }
+  });
+
+  test('asks for each claim once', async () => {
+    for (const mode of modes) {
+      const askers = (await plansOf(statements, mode)).flatMap(nodesOf).filter(asksForClaims);
+      expect(askers.length).toBeGreaterThan(0);
+      expect(askers.filter((node) => !isInitPlan(node)).map(describeNode)).toEqual([]);
+      expect(askers.filter((node) => node['Actual Loops'] > 1).map(describeNode)).toEqual([]);
+    }
+  });
+
+  test('is foreseen within ten times, at each scan and join of documents', async () => {
+    // With the limits gone every node runs to its end, and can be compared.
+    const whole = statements.map(({ text, values }) => ({ text: withoutLimits(text), values }));
+    const compared = (await plansOf(whole)).flatMap(nodesOf).filter(isOverDocuments);
+    expect(compared.filter(isMisjudged).map(describeNode)).toEqual([]);
+    expect(compared.length > 0).toBe(query.includes('ocument'));
+  });
+
+  test(`touches at most ${maxBuffers} pages`, async () => {
+    const [plan] = await plansOf(statements, 'settled');
+    expect(buffersOf(plan)).toBeLessThanOrEqual(maxBuffers);
+  });
+
+  test('keeps its plan', async () => {
+    const file = new URL(`./plans/${name}.txt`, import.meta.url);
+    const plan = `${(await textsOf(statements)).join('\n\n')}\n`;
+    if (process.env.UPDATE_GOLDEN) writeFileSync(file, plan);
+    expect(plan).toBe(readFileSync(file, 'utf8'));
+  });
+});
+
+test('a search is parsed once, not once a row', async () => {
+  const { statements } = await run('{ searchDocuments(query: "spring") { edges { cursor } } }');
+  for (const mode of modes) {
+    const parsers = (await plansOf(statements, mode)).flatMap(nodesOf).filter(parsesSearch);
+    expect(parsers.filter((node) => !isInitPlan(node)).map(describeNode)).toEqual([]);
+  }
+});
+
+test('a member is looked up as fast in an organization of 20 000 members', async () => {
+  const ofOwner = operations.find(({ name }) => name === 'node-with-owner');
+  if (!ofOwner) throw new Error('The operation is gone.');
+  const { statements } = await run(ofOwner.query, { id: places.documentId });
+  const plans = await inRolledBack(async (client) => {
+    await client.query('set local session_replication_role = replica');
+    await client.query(`
+      insert into app_public.users (id) select 'user_big_' || n from generate_series(1, 20000) as n;
+      insert into app_public.memberships (org_id, user_id, role)
+        select 'org_7', 'user_big_' || n, 'member' from generate_series(1, 20000) as n;
+      analyze app_public.users, app_public.memberships`);
+    await setClaims(client, member);
+    return eachOf(statements, (statement) => analyze(client, statement, 'settled'));
+  });
+  expect(buffersOf(plans.at(-1))).toBeLessThanOrEqual(ofOwner.maxBuffers + 2);
+});
+
+const modes = ['first', 'settled'] as const;
+
+/** What the API answered to the member, and the SQL it took. */
+type Answer = { data: Record<string, unknown>; statements: Statement[] };
+
+async function openApi(): Promise<typeof run> {
+  const recording = makeRecordingPool(database.api);
+  const runAs = await makeOperations(recording.pool);
+  return async (query, variables) => {
+    recording.take();
+    const { data, errors } = await runAs(member, query, variables);
+    if (!data || errors) throw new Error(`The operation failed: ${JSON.stringify(errors)}`);
+    return { data, statements: recording.take() };
+  };
+}
+
+async function findPlaces(): Promise<Places> {
+  let after: unknown = null;
+  let last: Page | undefined;
+  const first = pageOf(await run(page, { first: 20 }));
+  for (let row = 0; row < 1_500; row += 100) {
+    last = pageOf(await run(page, { first: 100, after }));
+    after = last.pageInfo.endCursor;
+  }
+  const row1500 = last?.edges.at(-1);
+  if (!row1500) throw new Error('There are fewer than 1 500 documents.');
+  return { row20: first.pageInfo.endCursor, row1500: row1500.cursor, documentId: row1500.node.id };
+}
+
+const pageOf = ({ data }: Answer): Page => pageSchema.parse(data.documents);
+
+/** The statement inside a function of plain SQL, which the plan around it does not show. */
+async function bodyOf(signature: string): Promise<Statement> {
+  const { rows } = await database.superuser.query<{ body: string }>(
+    'select pg_get_function_sqlbody($1::regprocedure) as body',
+    [signature],
+  );
+  const [, text] = /^BEGIN ATOMIC\s+(.*);\s*END$/s.exec(rows[0]?.body ?? '') ?? [];
+  if (!text) throw new Error(`${signature} is not one statement of SQL.`);
+  return { text, values: [] };
+}
+
+const plansOf = (statements: Statement[], mode: PlanMode = 'first'): Promise<PlanNode[]> =>
+  asMember((client) => eachOf(statements, (statement) => analyze(client, statement, mode)));
+
+const textsOf = (statements: Statement[]): Promise<string[]> =>
+  asMember((client) => eachOf(statements, (statement) => planText(client, statement)));
+
+/** One after the other: they share a connection. */
+async function eachOf<Item, Result>(items: Item[], work: (item: Item) => Promise<Result>) {
+  const results: Result[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
+}
+
+const asMember = <Result>(work: (client: Client) => Promise<Result>): Promise<Result> =>
+  database.as(member, work);
+
+function inRolledBack<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
+  return connected(String(database.superuser.options.connectionString), async (client) => {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('rollback');
+    return result;
+  });
+}
+
+const withoutLimits = (sql: string) => sql.replace(/\blimit \d+/g, '');
+
+const pageSchema = z.object({
+  edges: z.array(z.object({ cursor: z.string(), node: z.object({ id: z.string() }) })),
+  pageInfo: z.object({ endCursor: z.string() }),
+});
+type Page = z.infer<typeof pageSchema>;

@@ -1,0 +1,56 @@
+import type { Pool } from 'pg';
+
+/** 2 000 documents in each organization, by 11 members. */
+const corpus = { organizations: 100, users: 1_000, documents: 200_000 };
+
+/**
+ * Fills an empty database as a year of use would have left it: documents of all
+ * organizations interleaved in time, most users in one organization and every
+ * tenth in two. The same rows each time, so that plans can be compared.
+ *
+ * @param superuser who may switch triggers and row-level security off.
+ */
+export async function writeCorpus(superuser: Pool): Promise<void> {
+  const client = await superuser.connect();
+  try {
+    await client.query('begin');
+    await client.query('set local session_replication_role = replica');
+    for (const statement of rows) await client.query(statement);
+    await client.query('commit');
+    // Nobody but this function decides when statistics change.
+    for (const table of ['users', 'organizations', 'memberships', 'documents']) {
+      await client.query(`alter table app_public.${table} set (autovacuum_enabled = false)`);
+    }
+    await client.query('vacuum (analyze)');
+  } finally {
+    client.release();
+  }
+}
+
+const rows = [
+  `insert into app_public.organizations (id, kind, name, created_at)
+   select 'org_' || n, 'ORGANIZATION', 'Organization ' || n, timestamptz '2025-01-01' + n * interval '1 hour'
+   from generate_series(0, ${corpus.organizations - 1}) as n`,
+
+  `insert into app_public.users (id, email, name, created_at)
+   select 'user_' || n, 'user' || n || '@example.com', 'User ' || n, timestamptz '2025-01-01' + n * interval '1 hour'
+   from generate_series(0, ${corpus.users - 1}) as n`,
+
+  // User 107 is in organization 7; user 7 also in organization 8.
+  `insert into app_public.memberships (org_id, user_id, role, created_at)
+   select 'org_' || n % 100, 'user_' || n, 'member', timestamptz '2025-02-01' + n * interval '1 hour'
+   from generate_series(0, ${corpus.users - 1}) as n
+   union all
+   select 'org_' || (n + 1) % 100, 'user_' || n, 'member', timestamptz '2025-03-01' + n * interval '1 hour'
+   from generate_series(0, 99) as n`,
+
+  // Document n is the (n / 100)th of organization n % 100, whose eleven members take turns.
+  `insert into app_public.documents (org_id, id, owner_id, title, body, search, created_at, updated_at)
+   select 'org_' || org, ('0190' || lpad(to_hex(n), 8, '0') || '70008000000000000000')::uuid,
+     'user_' || case when turn = 10 then (org + 99) % 100 else org + 100 * turn end,
+     title, body, app_hidden.document_search(title, body), at, at
+   from generate_series(0, ${corpus.documents - 1}) as n,
+     lateral (select n % 100 as org, n / 100 % 11 as turn, 'Document ' || n as title,
+       'Notes on topic' || abs(hashint4(n)) % 50 || ' and subject' || abs(hashint4(n + 1)) % 2000 || ' for the spring release' as body,
+       timestamptz '2025-06-01' + n * interval '2 minutes' as at) as document`,
+];

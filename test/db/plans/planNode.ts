@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/** A node of a plan, as `explain (format json)` writes it. */
+export type PlanNode = z.infer<typeof baseSchema> & { Plans?: PlanNode[] };
+
+/** The nodes of a plan, the root first. */
+export const nodesOf = (plan: PlanNode): PlanNode[] => [
+  plan,
+  ...(plan.Plans ?? []).flatMap(nodesOf),
+];
+
+/** Whether it reads a whole table of ours. */
+export const readsWholeTable = (node: PlanNode) =>
+  node['Node Type'] === 'Seq Scan' && String(node.Schema).startsWith('app_');
+/** Whether it runs once, before the rest. */
+export const isInitPlan = (node: PlanNode) => node['Parent Relationship'] === 'InitPlan';
+/** Whether it parses a search query. */
+export const parsesSearch = ({ Plans: _, ...node }: PlanNode) =>
+  /search_query|to_tsquery/.test(JSON.stringify(node));
+/** Whether it reads the claims. */
+export const asksForClaims = ({ Plans: _, ...node }: PlanNode) =>
+  /current_setting|app_hidden\.(current|can|has)_/.test(JSON.stringify(node));
+
+/** Whether it scans documents, or joins what does. */
+export function isOverDocuments(node: PlanNode): boolean {
+  if (node['Relation Name'] === 'documents') return true;
+  if (/^documents_/.test(node['Index Name'] ?? '')) return true;
+  if (!/Join|Nested Loop/.test(node['Node Type'])) return false;
+  const inputs = (node.Plans ?? []).filter((child) =>
+    /Outer|Inner/.test(child['Parent Relationship'] ?? ''),
+  );
+  return inputs.flatMap(nodesOf).some((child) => child['Relation Name'] === 'documents');
+}
+
+/** Whether more than ten times as many rows came as were expected, or the other way round. */
+export function isMisjudged(node: PlanNode): boolean {
+  if (node['Actual Loops'] === 0) return false;
+  const ratio = Math.max(node['Plan Rows'], 1) / Math.max(node['Actual Rows'], 1);
+  return ratio > 10 || ratio < 1 / 10;
+}
+
+/** Pages touched, cached or not, by the node and all below it. */
+export const buffersOf = (plan: PlanNode | undefined) =>
+  plan ? plan['Shared Hit Blocks'] + plan['Shared Read Blocks'] : Number.NaN;
+
+/** A node in a sentence, for a test that fails. */
+export const describeNode = (node: PlanNode) =>
+  `${node['Node Type']} on ${node['Relation Name'] ?? node['Index Name'] ?? '(join)'}: ` +
+  `${node['Plan Rows']} rows expected, ${node['Actual Rows']} seen, in ${node['Actual Loops']} loops`;
+
+const baseSchema = z.looseObject({
+  'Node Type': z.string(),
+  'Parent Relationship': z.string().optional(),
+  'Relation Name': z.string().optional(),
+  'Index Name': z.string().optional(),
+  'Plan Rows': z.number(),
+  /** Per loop. */
+  'Actual Rows': z.number(),
+  'Actual Loops': z.number(),
+  'Shared Hit Blocks': z.number(),
+  'Shared Read Blocks': z.number(),
+});
+/** Parses one. */
+export const nodeSchema: z.ZodType<PlanNode> = baseSchema.extend({
+  get Plans() {
+    return z.array(nodeSchema).optional();
+  },
+});

@@ -1,0 +1,352 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Pool } from 'pg';
+import { assertLeastPrivilege, TooPowerfulLoginError } from '../../db/assertLeastPrivilege.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { admin, alice, ask, commitAs, connected, denied, provisionAll } from './callers.ts';
+
+/** What each role may and may not. A grant that is added has to be added here, and so be seen. */
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  await provisionAll(database);
+  await commitAs(database, alice, (client) =>
+    client.query("insert into app_public.documents (title) values ('Plan')"),
+  );
+});
+afterAll(() => database.close());
+
+const lines = async (sql: string): Promise<string[]> =>
+  (await database.superuser.query<{ line: string }>(sql)).rows.map(({ line }) => line);
+
+/** Schemas that are not Postgres's own. */
+const ours = "not like all (array['pg\\_%', 'information\\_schema'])";
+const tables = ['users', 'organizations', 'memberships', 'documents'];
+const logins = () => [
+  { login: 'api', url: database.apiUrl },
+  { login: 'worker', url: database.workerUrl },
+];
+
+describe('a login', () => {
+  test('cannot bypass row-level security, itself or through a role it can become', async () => {
+    for (const { url } of logins()) {
+      const pool = new Pool({ connectionString: url, max: 1 });
+      await expect(assertLeastPrivilege(pool)).resolves.toBeUndefined();
+      await pool.end();
+    }
+  });
+
+  test('that could is found out: the superuser, the owner, and who can become either', async () => {
+    await expect(assertLeastPrivilege(database.superuser)).rejects.toThrow(TooPowerfulLoginError);
+    const owner = new Pool({ connectionString: database.ownerUrl, max: 1 });
+    await expect(assertLeastPrivilege(owner)).rejects.toThrow(/"rowhouse_owner" bypasses/);
+    await owner.end();
+
+    // Roles belong to the cluster, which other tests use at the same time: a login of its own.
+    await database.superuser.query(`
+      create role test_between nologin; grant rowhouse_owner to test_between;
+      create role test_login login noinherit password 'test'; grant app_user, test_between to test_login`);
+    const url = Object.assign(new URL(database.apiUrl), {
+      username: 'test_login',
+      password: 'test',
+    });
+    const login = new Pool({ connectionString: url.href, max: 1 });
+    try {
+      await expect(assertLeastPrivilege(login)).rejects.toThrow(/can become "rowhouse_owner"/);
+    } finally {
+      await login.end();
+      await database.superuser.query('drop role test_login, test_between');
+    }
+  });
+
+  test('that cannot become app_user is told what to run', async () => {
+    await database.superuser.query("create role test_outsider login password 'test'");
+    const url = Object.assign(new URL(database.apiUrl), {
+      username: 'test_outsider',
+      password: 'test',
+    });
+    const login = new Pool({ connectionString: url.href, max: 1 });
+    try {
+      await expect(assertLeastPrivilege(login)).rejects.toThrow(
+        /grant app_user to "test_outsider"/,
+      );
+    } finally {
+      await login.end();
+      await database.superuser.query('drop role test_outsider');
+    }
+  });
+
+  test('can become app_user, and nothing else', async () => {
+    const others = ['app_api', 'app_worker', 'rowhouse_owner', 'postgres', 'pg_read_all_data'];
+    for (const { url } of logins()) {
+      await connected(url, async (client) => {
+        await client.query('set role app_user');
+        await client.query('reset role');
+        for (const role of others) {
+          await expect(client.query(`set role ${role}`)).rejects.toMatchObject(denied);
+        }
+      });
+    }
+  });
+
+  test.each(tables)('can neither read nor write %s before it becomes app_user', async (table) => {
+    for (const { url } of logins()) {
+      await connected(url, async (client) => {
+        for (const statement of [
+          `select from app_public.${table}`,
+          `insert into app_public.${table} default values`,
+          `update app_public.${table} set created_at = now()`,
+          `delete from app_public.${table}`,
+        ]) {
+          await expect(client.query(statement)).rejects.toMatchObject(denied);
+        }
+      });
+    }
+  });
+
+  test('without claims sees no row as app_user', async () => {
+    for (const { url } of logins()) {
+      await connected(url, async (client) => {
+        await client.query('set role app_user');
+        for (const table of tables) {
+          expect((await client.query(`select from app_public.${table}`)).rowCount).toBe(0);
+        }
+      });
+    }
+  });
+});
+
+describe('the roles', () => {
+  test('cannot log in, inherit, bypass row-level security or make roles', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', rolname, case when rolcanlogin then 'login' end,
+          case when rolinherit then 'inherit' end, case when rolsuper then 'superuser' end,
+          case when rolbypassrls then 'bypassrls' end, case when rolcreaterole then 'createrole' end,
+          case when rolcreatedb then 'createdb' end, case when rolreplication then 'replication' end
+        ) as line
+        from pg_roles where rolname in ('app_user', 'app_api', 'app_worker',
+          'rowhouse_api', 'rowhouse_worker', 'rowhouse_owner') order by 1`),
+    ).toEqual([
+      'app_api',
+      'app_user',
+      'app_worker',
+      'rowhouse_api login',
+      'rowhouse_owner login inherit createrole',
+      'rowhouse_worker login',
+    ]);
+  });
+
+  test('are joined by the logins: app_user to step into, the others for their functions', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', m.member::regrole, 'in', m.roleid::regrole,
+          case when m.inherit_option then 'inherits' end, case when m.set_option then 'sets' end,
+          case when m.admin_option then 'administers' end) as line
+        from pg_auth_members m
+        where m.member::regrole::text in ('app_user', 'app_api', 'app_worker', 'rowhouse_api', 'rowhouse_worker')
+        order by 1`),
+    ).toEqual([
+      'rowhouse_api in app_api inherits',
+      'rowhouse_api in app_user sets',
+      'rowhouse_worker in app_user sets',
+      'rowhouse_worker in app_worker inherits',
+    ]);
+  });
+
+  test('may enter these schemas, and create nothing in any', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', rolname, privilege, nspname) as line
+        from pg_roles, pg_namespace, unnest(array['usage', 'create']) as privilege
+        where rolname in ('app_user', 'app_api', 'app_worker') and nspname ${ours}
+          and has_schema_privilege(pg_roles.oid, pg_namespace.oid, privilege)
+        order by 1`),
+    ).toEqual([
+      'app_api usage app_private',
+      'app_user usage app_hidden',
+      'app_user usage app_public',
+      'app_worker usage app_private',
+      'app_worker usage graphile_worker',
+    ]);
+  });
+
+  test('may execute these functions', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', rolname, p.oid::regprocedure) as line
+        from pg_roles, pg_proc p join pg_namespace n on n.oid = pronamespace
+        where rolname in ('app_user', 'app_api', 'app_worker') and nspname ${ours}
+          and has_function_privilege(pg_roles.oid, p.oid, 'execute')
+          and not (rolname = 'app_worker' and nspname = 'graphile_worker')
+        order by 1`),
+    ).toEqual([
+      'app_api app_private.migration_level()',
+      'app_api app_private.provision(text,text,text,text,text,text)',
+      'app_user app_hidden.can_manage_documents()',
+      'app_user app_hidden.current_org_id()',
+      'app_user app_hidden.current_org_role()',
+      'app_user app_hidden.current_request_id()',
+      'app_user app_hidden.current_user_id()',
+      'app_user app_hidden.document_rank(app_public.documents,text)',
+      'app_user app_hidden.document_search(text,text)',
+      'app_user app_hidden.has_permission(text)',
+      'app_user app_hidden.search_query(text)',
+      'app_user app_public.me()',
+      'app_user app_public.search_documents(text)',
+      'app_worker app_private.index_document(uuid)',
+      'app_worker app_private.migration_level()',
+    ]);
+  });
+
+  test('may do this with whole tables; nobody may truncate, refer to or trigger on them', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', rolname, string_agg(lower(privilege), ', ' order by privilege), 'on', c.oid::regclass) as line
+        from pg_roles, pg_class c join pg_namespace n on n.oid = relnamespace,
+          unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN']) as privilege
+        where rolname in ('app_user', 'app_api', 'app_worker') and nspname ${ours}
+          and relkind in ('r', 'p', 'v', 'm', 'f') and has_table_privilege(pg_roles.oid, c.oid, privilege)
+        group by rolname, c.oid order by 1`),
+    ).toEqual([
+      'app_user delete, select on app_public.documents',
+      'app_user select on app_public.memberships',
+      'app_user select on app_public.organizations',
+      'app_user select on app_public.users',
+      'app_worker delete, insert, select, update on graphile_worker._private_job_queues',
+      'app_worker delete, insert, select, update on graphile_worker._private_jobs',
+      'app_worker delete, insert, select, update on graphile_worker._private_known_crontabs',
+      'app_worker delete, insert, select, update on graphile_worker._private_tasks',
+      'app_worker select on graphile_worker.migrations',
+    ]);
+  });
+
+  test('may do this with single columns', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', grantee::regrole, lower(privilege_type), attrelid::regclass || '.' || attname) as line
+        from pg_attribute, aclexplode(attacl) where attacl is not null
+          and attrelid::regclass::text ${ours} order by 1`),
+    ).toEqual([
+      'app_user insert app_public.documents.body',
+      'app_user insert app_public.documents.title',
+      'app_user update app_public.documents.body',
+      'app_user update app_public.documents.title',
+    ]);
+  });
+
+  test('read no sequence of the model', async () => {
+    expect(
+      await lines(`
+        select concat_ws(' ', rolname, c.oid::regclass) as line
+        from pg_roles, pg_class c join pg_namespace n on n.oid = relnamespace
+        where rolname in ('app_user', 'app_api') and relkind = 'S' and nspname ${ours}
+          and has_sequence_privilege(pg_roles.oid, c.oid, 'usage, select, update')`),
+    ).toEqual([]);
+  });
+});
+
+test('everybody (public) has been granted nothing in our schemas', async () => {
+  expect(
+    await lines(`
+      select concat_ws(' ', lower(privilege_type), what) as line from (
+        select oid::regnamespace::text as what, coalesce(nspacl, acldefault('n', nspowner)) as acl
+        from pg_namespace where nspname ${ours}
+        union all
+        select oid::regclass::text, coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner))
+        from pg_class where relnamespace::regnamespace::text ${ours}
+        union all
+        select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner))
+        from pg_proc where pronamespace::regnamespace::text ${ours}
+        union all
+        select oid::regtype::text, coalesce(typacl, acldefault('T', typowner))
+        from pg_type where typnamespace::regnamespace::text like 'app\\_%' and typtype in ('e', 'd')
+      ) as objects, aclexplode(acl) where grantee = 0 order by 1`),
+  ).toEqual([]);
+});
+
+test('what the owner makes tomorrow is granted to nobody by itself', async () => {
+  await connected(database.ownerUrl, async (client) => {
+    await client.query('begin');
+    await client.query(`
+      create function app_public.tomorrow() returns int language sql return 1;
+      create table app_public.tomorrows (id int);
+      create type app_public.day as enum ('TOMORROW')`);
+    const { rows } = await client.query(`
+      select has_function_privilege('app_user', 'app_public.tomorrow()', 'execute') as execute,
+        has_table_privilege('app_user', 'app_public.tomorrows', 'select, insert, update, delete') as use,
+        has_type_privilege('app_user', 'app_public.day', 'usage') as type`);
+    expect(rows).toEqual([{ execute: false, use: false, type: false }]);
+    await client.query('rollback');
+  });
+});
+
+describe('app_user', () => {
+  test('has nothing to do with the queue', async () => {
+    for (const statement of [
+      'select from graphile_worker._private_jobs',
+      "select graphile_worker.add_job('documents__index')",
+      'select from graphile_worker.jobs',
+      'select from graphile_migrate.migrations',
+      'select from app_private.anything',
+    ]) {
+      await expect(ask(database, admin, statement)).rejects.toMatchObject(denied);
+    }
+  });
+
+  test('cannot look past row-level security', async () => {
+    await expect(
+      database.as(admin, async (client) => {
+        await client.query('set local row_security = off');
+        await client.query('select from app_public.documents');
+      }),
+    ).rejects.toMatchObject(denied);
+  });
+
+  test('cannot change or empty a table, or make anything', async () => {
+    for (const statement of [
+      'alter table app_public.documents disable row level security',
+      'drop policy all_same_org on app_public.documents',
+      'truncate app_public.documents',
+      'create table app_public.spoons (id int)',
+      'create table public.spoons (id int)',
+      'create function app_hidden.f() returns int language sql return 1',
+      'create trigger t after insert on app_public.documents execute function app_private.tg__touch()',
+    ]) {
+      await expect(ask(database, admin, statement)).rejects.toMatchObject(denied);
+    }
+  });
+
+  test('learns no values from the statistics', async () => {
+    await database.superuser.query('analyze');
+    const { rows } = await ask(
+      database,
+      admin,
+      `select
+         (select count(*)::int from pg_stats where schemaname like 'app%') as columns,
+         (select count(*)::int from pg_stats_ext where schemaname like 'app%') as combinations`,
+    );
+    expect(rows).toEqual([{ columns: 0, combinations: 0 }]);
+  });
+});
+
+describe('the owner', () => {
+  test('sees and changes no document without claims', async () => {
+    await connected(database.ownerUrl, async (client) => {
+      expect((await client.query('select from app_public.documents')).rowCount).toBe(0);
+      const update = "update app_public.documents set title = 'Seen'";
+      expect((await client.query(update)).rowCount).toBe(0);
+    });
+  });
+
+  test('may neither insert nor delete documents, whatever the claims', async () => {
+    await connected(database.ownerUrl, async (client) => {
+      await client.query("set jwt.org_id = 'org_acme'; set jwt.user_id = 'user_alice'");
+      expect((await client.query('select from app_public.documents')).rowCount).toBe(1);
+      expect((await client.query('delete from app_public.documents')).rowCount).toBe(0);
+      const insert = "insert into app_public.documents (title) values ('Forged')";
+      await expect(client.query(insert)).rejects.toMatchObject(denied);
+    });
+  });
+});
