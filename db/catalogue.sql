@@ -233,7 +233,7 @@ grant execute on function app_hidden.has_permission(text) to app_user;
 CREATE OR REPLACE FUNCTION app_hidden.search_query(query text)
  RETURNS tsquery
  LANGUAGE plpgsql
- IMMUTABLE PARALLEL RESTRICTED
+ IMMUTABLE PARALLEL RESTRICTED COST 10000
  SET search_path TO ''
 AS $function$
 begin
@@ -282,28 +282,57 @@ grant execute on function app_private.migration_level() to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.provision(user_id text, email text, user_name text, org_id text, org_slug text, org_role text)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
-BEGIN ATOMIC
- INSERT INTO app_public.users AS u (id, email, name)
-   VALUES (provision.user_id, provision.email, provision.user_name) ON CONFLICT(id) DO UPDATE SET email = COALESCE(excluded.email, u.email), name = COALESCE(excluded.name, u.name)
-   WHERE ((COALESCE(excluded.email, u.email) IS DISTINCT FROM u.email) OR (COALESCE(excluded.name, u.name) IS DISTINCT FROM u.name));
- INSERT INTO app_public.organizations AS o (id, kind, name, slug)
-   VALUES (provision.org_id, (
-         CASE
-             WHEN (provision.org_id = provision.user_id) THEN 'PERSONAL'::text
-             ELSE 'ORGANIZATION'::text
-         END)::app_public.organization_kind,
-         CASE
-             WHEN (provision.org_id = provision.user_id) THEN 'Personal'::text
-             ELSE COALESCE(provision.org_slug, provision.org_id)
-         END, provision.org_slug) ON CONFLICT(id) DO UPDATE SET slug = excluded.slug
-   WHERE ((excluded.slug IS NOT NULL) AND (excluded.slug IS DISTINCT FROM o.slug));
- INSERT INTO app_public.memberships AS m (org_id, user_id, role)
-   VALUES (provision.org_id, provision.user_id, COALESCE(provision.org_role, 'owner'::text)) ON CONFLICT ON CONSTRAINT memberships_pkey DO UPDATE SET role = excluded.role
-   WHERE (m.role IS DISTINCT FROM excluded.role);
-END
+AS $function$
+declare
+  org_kind app_public.organization_kind :=
+    case when provision.org_id = provision.user_id then 'PERSONAL' else 'ORGANIZATION' end;
+  member_role text := coalesce(provision.org_role, 'owner');
+begin
+  -- Mostly there is nothing to do. Reading first takes no locks, for which the
+  -- members of a large organization would queue.
+  if exists (
+    select from app_public.memberships as m
+    join app_public.users as u on u.id = m.user_id
+    join app_public.organizations as o on o.id = m.org_id
+    where m.org_id = provision.org_id and m.user_id = provision.user_id and m.role = member_role
+      and o.kind = org_kind
+      and o.slug is not distinct from coalesce(provision.org_slug, o.slug)
+      and u.email is not distinct from coalesce(provision.email, u.email)
+      and u.name is not distinct from coalesce(provision.user_name, u.name)
+  ) then
+    return;
+  end if;
+
+  insert into app_public.users as u (id, email, name)
+  values (provision.user_id, provision.email, provision.user_name)
+  on conflict (id) do update
+    set email = coalesce(excluded.email, u.email), name = coalesce(excluded.name, u.name);
+
+  insert into app_public.organizations as o (id, kind, name, slug)
+  values (
+    provision.org_id,
+    org_kind,
+    case org_kind when 'PERSONAL' then 'Personal' else coalesce(provision.org_slug, provision.org_id) end,
+    provision.org_slug
+  )
+  on conflict (id) do update
+    set slug = coalesce(excluded.slug, o.slug),
+      -- Known by its id only until a token says more.
+      name = case when o.name = o.id then coalesce(excluded.slug, o.name) else o.name end
+    where o.kind = excluded.kind;
+  -- No token names a personal space as an organization, or the other way round.
+  if not found then
+    raise exception 'Organization and personal space differ.' using errcode = 'RW403';
+  end if;
+
+  insert into app_public.memberships as m (org_id, user_id, role)
+  values (provision.org_id, provision.user_id, member_role)
+  on conflict on constraint memberships_pkey do update set role = excluded.role;
+end;
+$function$
 ;
 grant execute on function app_private.provision(text,text,text,text,text,text) to app_api;
 
@@ -383,7 +412,7 @@ BEGIN ATOMIC
      d.created_at,
      d.updated_at
     FROM app_public.documents d
-   WHERE (d.search @@ ( SELECT app_hidden.search_query(search_documents.query) AS search_query));
+   WHERE (d.search @@ app_hidden.search_query(search_documents.query));
 END
 ;
 grant execute on function app_public.search_documents(text) to app_user;

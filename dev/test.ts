@@ -14,7 +14,11 @@ const child = spawn(
     jest,
     ...process.argv.slice(2),
   ],
-  { cwd: projectRoot, stdio: 'inherit', env: { ...process.env, NODE_ENV: 'test' } },
+  {
+    cwd: projectRoot,
+    stdio: 'inherit',
+    env: { ...process.env, NODE_ENV: 'test', GRAPHILE_ENV: 'development' },
+  },
 );
 // Jest hears the terminal's signals itself, and ends in order.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));

@@ -59,7 +59,13 @@ export function makePseudonym(given: string | undefined, cacheSize = 10_000): Ps
   };
 }
 
-function openStdout(): DestinationStream {
+function openStdout(): DestinationStream & { flush(done?: (error?: Error) => void): void } {
   // With a minimum of one byte a line still leaves at once, but `flush` waits for lines under way.
-  return pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: bufferBytes });
+  const stdout = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: bufferBytes });
+  // Without its flushSync, which pino calls after a fatal line: where nobody reads stdout any more
+  // it blocks the process for ever. Whoever ends a process waits for `flush`, for a while.
+  return {
+    write: (line) => void stdout.write(line),
+    flush: (done) => stdout.flush(done),
+  };
 }

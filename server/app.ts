@@ -18,6 +18,8 @@ import type { Provision } from './provision.ts';
 export type AppParts = {
   /** Answers `/graphql` and, where it is on, GraphiQL. */
   graphql: RequestHandler;
+  /** Goes on once there is a schema; UNAVAILABLE before. */
+  whenBuilt: RequestHandler;
   verifier: Pick<TokenVerifier, 'verify'>;
   provision: Provision;
   metrics: Pick<Metrics, 'renderPrometheus'>;
@@ -53,6 +55,8 @@ export function makeApp(parts: AppParts): Express {
   // Place of the webhooks: they read the raw body themselves, and nothing before them may.
   // Place of the rate limit by IP address: before any work for the caller.
   app.all('/graphql', route('/graphql'), onlyPost);
+  // Without a schema there may be no database to know callers by.
+  app.post('/graphql', parts.whenBuilt);
   app.post('/graphql', authenticate(parts.verifier, parts.provision, observe));
   // Place of the rate limits by user and organization: they need the claims.
   // Places of persisted operations and of limits on documents: inside grafserv, before parsing.

@@ -8,6 +8,8 @@ import { sendError } from './http/sendError.ts';
 export type Graphql = {
   /** Answers `/graphql` and GraphiQL; 503 until `build` has succeeded. */
   handler: RequestHandler;
+  /** Goes on once `build` has succeeded; 503 before. */
+  whenBuilt: RequestHandler;
   isBuilt(): boolean;
   /** Reads the database and builds the schema. May be called again after a failure. */
   build(preset: GraphileConfig.Preset, server: Server): Promise<void>;
@@ -22,6 +24,10 @@ export function makeGraphql(): Graphql {
   return {
     handler(request, response, next) {
       if (router) router(request, response, next);
+      else sendError(response, 'UNAVAILABLE');
+    },
+    whenBuilt(_request, response, next) {
+      if (router) next();
       else sendError(response, 'UNAVAILABLE');
     },
     isBuilt: () => router !== undefined,

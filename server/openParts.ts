@@ -77,6 +77,7 @@ export function openParts(
 
   return {
     graphql: graphql.handler,
+    whenBuilt: graphql.whenBuilt,
     verifier,
     provision: makeProvision(pool),
     metrics,

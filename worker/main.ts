@@ -33,6 +33,7 @@ lifecycle.opened('database pool', () => pool.end());
 const runner = openRunner({
   pool,
   concurrency: config.workerConcurrency,
+  graceMs: config.shutdownGraceMs,
   log,
   observe,
   pseudonym: makePseudonym(config.logPseudonymKey),

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Job,
   Logger as QueueLogger,
@@ -20,6 +21,8 @@ export type RunnerOptions = {
   pool: Pool;
   /** Jobs at once. */
   concurrency: number;
+  /** How long running jobs may take to end when it is closed. */
+  graceMs: number;
   log: Logger;
   observe: Observe;
   pseudonym: Pseudonym;
@@ -29,7 +32,10 @@ export type RunnerOptions = {
 export type JobRunner = {
   /** Resolves once jobs are taken from the queue. */
   ready: Promise<void>;
-  /** Takes no more jobs and waits for those that run; graphile-worker aborts them after 5 s. */
+  /**
+   * Takes no more jobs and waits for those that run; graphile-worker aborts them
+   * after 5 s, and what runs on after the grace period goes back to the queue.
+   */
   close(): Promise<void>;
 };
 
@@ -38,10 +44,14 @@ export type JobRunner = {
  * itself (the database was gone for longer than it tries) is followed by another.
  */
 export function openRunner(options: RunnerOptions): JobRunner {
-  const { pool, concurrency, log } = options;
+  const { pool, concurrency, graceMs, log } = options;
   const closing = new AbortController();
   const ready = Promise.withResolvers<void>();
   let runner: Runner | undefined;
+  /** Under these ids the queue knows which running jobs are ours. */
+  const poolIds: string[] = [];
+  const events = observedEvents(options);
+  events.on('pool:create', ({ workerPool }) => poolIds.push(workerPool.id));
 
   const start = () =>
     run({
@@ -50,7 +60,7 @@ export function openRunner(options: RunnerOptions): JobRunner {
       taskList: { ...tasks },
       crontab,
       noHandleSignals: true,
-      events: observedEvents(options),
+      events,
       logger: queueLogger(log),
     });
   const onFailure = (err: unknown, againInMs: number) => log.error({ err, againInMs }, 'not ready');
@@ -59,6 +69,8 @@ export function openRunner(options: RunnerOptions): JobRunner {
     while (!closing.signal.aborted) {
       runner = await keepTrying(start, { signal: closing.signal, onFailure });
       ready.resolve();
+      // Asked to close while it was starting.
+      if (closing.signal.aborted) await runner?.stop('asked to stop');
       await runner?.promise.catch((err: unknown) => log.error({ err }, 'the queue stopped'));
       runner = undefined;
     }
@@ -69,10 +81,20 @@ export function openRunner(options: RunnerOptions): JobRunner {
     ready: ready.promise,
     async close() {
       closing.abort();
-      await runner?.stop('asked to stop');
-      await ended;
+      const finished = Promise.resolve(runner?.stop('asked to stop')).then(() => ended);
+      const tooLate = sleep(graceMs, undefined, { ref: false });
+      await Promise.race([finished.then(() => untilQuiet(pool)), tooLate]);
+      // What did not end in time is for the next worker; otherwise it stays locked for hours.
+      if (poolIds.length > 0) {
+        await pool.query('select graphile_worker.force_unlock_workers($1)', [poolIds]);
+      }
     },
   };
+}
+
+/** graphile-worker does not wait for what it writes about its last jobs. */
+async function untilQuiet(pool: Pool): Promise<void> {
+  while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await sleep(5);
 }
 
 function observedEvents({ observe, pseudonym }: RunnerOptions): WorkerEvents {
