@@ -1,10 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
-import { commit, type Settings, watch } from 'graphile-migrate';
 import pg from 'pg';
 import { migrate } from '../db/migrate.ts';
 import { openPool } from '../db/pool.ts';
@@ -23,9 +20,9 @@ program
   .description('Runs migrations/current.sql at each save; a running local API follows.')
   .option('--once', 'run it once and end')
   .action(({ once: isOnce }: { once?: true }) =>
-    withPostgres(!isOnce, async (postgres) => {
+    withPostgres(async (postgres) => {
       await bringUpToDate(postgres);
-      await watch(await migrateSettings(postgres), isOnce ?? false);
+      await graphileMigrate(postgres, 'watch', ...(isOnce ? ['--once'] : []));
     }),
   );
 program
@@ -35,10 +32,10 @@ program
   )
   .requiredOption('-m, --message <text>', 'names the migration: its one concern')
   .action(({ message }: { message: string }) =>
-    withPostgres(false, async (postgres) => {
+    withPostgres(async (postgres) => {
       await bringUpToDate(postgres);
-      await commit(await migrateSettings(postgres), message);
-      await run('dev/derived.ts');
+      await graphileMigrate(postgres, 'commit', '--message', message);
+      await run({}, 'dev/derived.ts');
       say(
         'Now review migrations/committed, db/catalogue.sql and schema.graphql, and commit them together.',
       );
@@ -49,7 +46,7 @@ program
   .description('Drops the local database, applies all committed migrations and seeds it again.')
   .option('-y, --yes', 'do not ask')
   .action(({ yes }: { yes?: true }) =>
-    withPostgres(false, async (postgres) => {
+    withPostgres(async (postgres) => {
       if (!yes && !(await isConfirmed('This deletes all local data. Go on? [y/N] '))) return;
       await recreate(postgres);
       await bringUpToDate(postgres);
@@ -66,35 +63,30 @@ try {
 }
 
 /** Works with the running stack's Postgres, or else with the same cluster, started for the while. */
-async function withPostgres(
-  staysOpen: boolean,
-  work: (postgres: PostgresAddress) => Promise<void>,
-): Promise<void> {
+async function withPostgres(work: (postgres: PostgresAddress) => Promise<void>): Promise<void> {
   const { dataDir } = loadConfig('none');
   const running = await findPostgres(dataDir);
   if (running) return work(running);
   const postgres = await openPostgres({ dir: dataDir, onProgress: say });
-  const close = () => void postgres.close().then(() => process.exit());
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, close);
   try {
     await work(postgres);
-    // Watching goes on after the call, until a signal.
-    if (staysOpen) await postgres.exited;
   } finally {
     await postgres.close();
   }
 }
 
-/** .gmrc, with the connection strings that differ from machine to machine. */
-async function migrateSettings(postgres: PostgresAddress): Promise<Settings> {
-  const file: Settings = JSON.parse(await readFile(join(projectRoot, '.gmrc'), 'utf8'));
-  return {
-    ...file,
-    migrationsFolder: join(projectRoot, 'migrations'),
-    connectionString: postgres.urlFor('rowhouse_owner', 'rowhouse'),
-    shadowConnectionString: postgres.urlFor('rowhouse_owner', 'rowhouse_shadow'),
-    rootConnectionString: postgres.superuserUrl,
+/**
+ * Runs graphile-migrate's own command, with .gmrc and the connection strings that
+ * differ from machine to machine. As a process of its own, because its connections
+ * outlive its calls and end the process when Postgres stops.
+ */
+async function graphileMigrate(postgres: PostgresAddress, ...args: string[]): Promise<void> {
+  const env = {
+    DATABASE_URL: postgres.urlFor('rowhouse_owner', 'rowhouse'),
+    SHADOW_DATABASE_URL: postgres.urlFor('rowhouse_owner', 'rowhouse_shadow'),
+    ROOT_DATABASE_URL: postgres.superuserUrl,
   };
+  await run(env, 'node_modules/graphile-migrate/dist/cli.js', ...args);
 }
 
 async function bringUpToDate(postgres: PostgresAddress): Promise<void> {
@@ -129,10 +121,22 @@ async function addDemoData(postgres: PostgresAddress): Promise<void> {
   await pool.end();
 }
 
-async function run(script: string): Promise<void> {
-  const child = spawn(process.execPath, [script], { cwd: projectRoot, stdio: 'inherit' });
+/** Runs a script of this checkout. A signal is for it: this process ends after it, in order. */
+async function run(env: Record<string, string>, script: string, ...args: string[]): Promise<void> {
+  const child = spawn(process.execPath, [script, ...args], {
+    cwd: projectRoot,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    isStopping = true;
+    child.kill(signal);
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   const [code] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`${script} failed.`);
+  process.off('SIGINT', stop).off('SIGTERM', stop);
+  if (code !== 0 && !isStopping) throw new Error(`${script} ${args[0] ?? ''} failed.`);
 }
 
 async function isConfirmed(question: string): Promise<boolean> {

@@ -5,6 +5,13 @@ import { projectRoot } from '../platform/config/settings.ts';
 
 /** `npm test`: Jest with native ES modules. Arguments go to Jest: a path, or `--help`. */
 
+if (process.argv.includes('--help')) {
+  process.stdout.write(
+    'npm test -- [paths…]  runs every test, or those under the paths, against a Postgres of its own.\n' +
+      'UPDATE_GOLDEN=1 rewrites golden files. What follows is the help of Jest, which does the rest.\n\n',
+  );
+}
+
 const jest = join(projectRoot, 'node_modules/jest/bin/jest.js');
 const child = spawn(
   process.execPath,

@@ -6,6 +6,9 @@ type Line = { level: Level; message: string; fields: object };
 /** The part of a logger that the sink calls. */
 type SinkLog = Record<Level, (fields: object, message: string) => void>;
 
+/** Clients choose the names of operations, and their length. */
+const maxNameLength = 100;
+
 /** Called every few seconds by machines, so not worth a line. */
 const probeRoutes = ['/healthz', '/readyz', '/metrics'];
 
@@ -20,8 +23,11 @@ export function makeLogSink(log: SinkLog): Sink {
 function toLine(observation: Observation): Line {
   const { type, ...fields } = observation;
   switch (observation.type) {
-    case 'requestFinished':
-      return { level: requestLevel(observation), message: 'request', fields };
+    case 'requestFinished': {
+      const operationName = observation.operationName?.slice(0, maxNameLength) ?? null;
+      const line = { ...fields, operationName };
+      return { level: requestLevel(observation), message: 'request', fields: line };
+    }
     case 'requestRefused':
       return { level: 'info', message: 'request refused', fields };
     case 'errorMasked': {

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { format } from 'node:util';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Config } from './config/settings.ts';
 import { serializeError } from './errors/serializeError.ts';
@@ -57,6 +58,19 @@ export function makePseudonym(given: string | undefined, cacheSize = 10_000): Ps
     known.set(id, hash);
     return hash;
   };
+}
+
+/** What a library may say at once; beyond it the line is cut. */
+const maxConsoleLength = 4_000;
+
+/**
+ * Makes lines of the log of what libraries write to the console: Grafast reports
+ * broken plans there. Of ours nothing does.
+ */
+export function logConsole(log: Pick<Logger, 'warn'>): void {
+  const write = (...args: unknown[]) =>
+    log.warn({ console: format(...args).slice(0, maxConsoleLength) }, 'console');
+  Object.assign(console, { log: write, info: write, warn: write, error: write, dir: write });
 }
 
 function openStdout(): DestinationStream & { flush(done?: (error?: Error) => void): void } {

@@ -15,7 +15,6 @@ export type RequestFinished = {
   errorCode: ErrorCode | null;
   userHash: string | null;
   orgHash: string | null;
-  bytesOut?: number;
 };
 
 /** A request was not let in. */

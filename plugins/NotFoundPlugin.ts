@@ -1,4 +1,10 @@
-import { type ObjectStep, sideEffect, TRAP_ERROR_OR_INHIBITED, trap } from 'postgraphile/grafast';
+import {
+  isSafeError,
+  type ObjectStep,
+  sideEffect,
+  TRAP_ERROR_OR_INHIBITED,
+  trap,
+} from 'postgraphile/grafast';
 import { RowhouseError } from '../platform/errors/registry.ts';
 
 /**
@@ -40,9 +46,18 @@ export const NotFoundPlugin: GraphileConfig.Plugin = {
 };
 
 function assertRow(outcome: unknown): void {
-  // Postgres's own errors carry a SQLSTATE and go on as they are.
-  if (outcome instanceof Error && 'code' in outcome) throw outcome;
-  if (outcome == null || outcome instanceof Error) {
+  if (outcome == null || isNoRowError(outcome)) {
     throw new RowhouseError('NOT_FOUND', { cause: outcome });
   }
+  if (outcome instanceof Error) throw outcome;
+}
+
+/** What a delete that met no row throws: a bare Error, where all others say what they are. */
+function isNoRowError(outcome: unknown): boolean {
+  return (
+    outcome instanceof Error &&
+    outcome.constructor === Error &&
+    !('code' in outcome) &&
+    !isSafeError(outcome)
+  );
 }

@@ -41,13 +41,13 @@ export function makeApp(parts: AppParts): Express {
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
 
   app.use(observeRequests(observe, parts.pseudonym));
+  app.use(securityHeaders(parts.graphiql));
   app.get('/healthz', route('/healthz'), healthz);
   app.get('/readyz', route('/readyz'), readyz(parts.checks, parts.isDraining));
   app.get('/metrics', route('/metrics'), bearerToken(parts.metricsToken), async (_, response) => {
     response.type(prometheusContentType).send(await parts.metrics.renderPrometheus());
   });
 
-  app.use(securityHeaders(parts.graphiql));
   // Before authentication: a preflight carries no token.
   app.use(cors(corsOptions(parts.corsOrigins)));
   app.use(compression());

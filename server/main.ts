@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
-import { makeLogger } from '../platform/logging.ts';
+import { logConsole, makeLogger } from '../platform/logging.ts';
 import { makeApp } from './app.ts';
 import { closeServer, listen, setServerTimeouts } from './http/server.ts';
 import { openParts } from './openParts.ts';
@@ -16,6 +16,7 @@ new Command('serve')
 
 const config = loadConfigOrExit('api');
 const log = makeLogger(config);
+logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 

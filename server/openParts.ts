@@ -16,6 +16,7 @@ import type { AppParts } from './app.ts';
 import { makeTokenVerifier } from './auth/verifyToken.ts';
 import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
 import { makeGraphql } from './graphql.ts';
+import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
@@ -84,10 +85,10 @@ export function openParts(
     observe,
     pseudonym: makePseudonym(config.logPseudonymKey),
     checks: {
-      async database() {
+      database: remembered(async () => {
         const applied = await appliedMigration(pool);
         return { ok: applied >= expected, detail: `migration ${applied} of ${expected}` };
-      },
+      }),
       schema: () => ({ ok: graphql.isBuilt() }),
       async keys() {
         await verifier.ready();

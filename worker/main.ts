@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { openPool } from '../db/pool.ts';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
-import { makeLogger, makePseudonym } from '../platform/logging.ts';
+import { logConsole, makeLogger, makePseudonym } from '../platform/logging.ts';
 import { makeLogSink } from '../platform/logSink.ts';
 import { makeObserver } from '../platform/observer.ts';
 import { openRunner } from './openRunner.ts';
@@ -15,6 +15,7 @@ new Command('worker')
 
 const config = loadConfigOrExit('worker');
 const log = makeLogger(config);
+logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 const observe = makeObserver([makeLogSink(log)], (error) =>

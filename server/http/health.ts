@@ -8,6 +8,20 @@ export type Checks = Record<string, () => Promise<Check> | Check>;
 /** How long readiness waits for one check. */
 const checkTimeoutMs = 2_000;
 
+/** How long an answer counts. Whoever asks more often costs no connection of the pool. */
+const freshMs = 1_000;
+
+/** A check that asks once for all who want to know within a second. */
+export function remembered(check: () => Promise<Check>): () => Promise<Check> {
+  let last: { result: Promise<Check>; atMs: number } | undefined;
+  return () => {
+    if (!last || performance.now() - last.atMs > freshMs) {
+      last = { result: check(), atMs: performance.now() };
+    }
+    return last.result;
+  };
+}
+
 /** Liveness: the process answers. Touches nothing else. */
 export const healthz: RequestHandler = (_request, response) => {
   response.json({ status: 'ok' });

