@@ -38,7 +38,7 @@ try {
 
 function parseArguments(): { args: string[]; check: boolean } {
   const names = Object.keys(derived);
-  const command = new Command('derived')
+  const command = new Command(`npm run ${process.env.npm_lifecycle_event ?? 'derived'} --`)
     .description('Writes the files derived from the committed migrations.')
     .argument('[files...]', `which: ${names.join(', ')} (default: all)`)
     .option('--check', 'write nothing; exit 1 and name each file that is out of date')

@@ -6,7 +6,7 @@ import { seed } from '../db/seed.ts';
 import { readSources, setValue } from '../platform/config/environment.ts';
 import { loadConfig } from '../platform/config/loadConfig.ts';
 import type { Config } from '../platform/config/settings.ts';
-import { makeLifecycle } from '../platform/lifecycle.ts';
+import { type Lifecycle, makeLifecycle } from '../platform/lifecycle.ts';
 import { openStackProcess } from './childProcess.ts';
 import { openIssuer } from './issuer.ts';
 import { openIssuerRecord } from './issuerRecord.ts';
@@ -26,7 +26,16 @@ type StackSettings = Record<string, string>;
 export async function startLocalStack(): Promise<void> {
   const lifecycle = makeLifecycle({ log: lifecycleLog, deadlineMs: 40_000 });
   lifecycle.onSignals();
+  try {
+    await startEverything(lifecycle);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    await lifecycle.close('could not start').catch(() => {});
+    process.exit(1);
+  }
+}
 
+async function startEverything(lifecycle: Lifecycle): Promise<void> {
   const env = givenSettings();
   const config = loadConfig('none', env);
   await mkdir(config.dataDir, { recursive: true });
@@ -90,7 +99,7 @@ async function choosePort(asked: string | undefined, wanted: number): Promise<nu
   process.exit(1);
 }
 
-type Opened = Pick<ReturnType<typeof makeLifecycle>, 'opened'>;
+type Opened = Pick<Lifecycle, 'opened'>;
 
 /** The configured database, or one of our own with demo data; migrated where its owner is known. */
 async function startDatabase(config: Config, lifecycle: Opened): Promise<StackSettings> {

@@ -28,7 +28,9 @@ function summary(line: LogLine): string | undefined {
   }
   if (msg === 'job') return `${task} ${outcome} ${durationMs} ms`;
   if (level === 'info' || level === 'debug' || level === 'trace') return undefined;
-  return [level, msg, line.console, line.phase, line.err && describe(line)].filter(Boolean).join(' ');
+  return [level, msg, line.console, line.phase, line.err && describe(line)]
+    .filter(Boolean)
+    .join(' ');
 }
 
 function describe(fields: object): string {

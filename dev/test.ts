@@ -3,9 +3,17 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { projectRoot } from '../platform/config/settings.ts';
 
-/** `npm test`: Jest with native ES modules. Arguments go to Jest: a path, or `--help`. */
+/**
+ * `npm test`: Jest with native ES modules. Arguments go to Jest: a path, or `--help`.
+ * `npm run test:faults` gives `--faults`: the tests of test/faults, and no others.
+ */
 
-if (process.argv.includes('--help')) {
+const args = process.argv.slice(2).filter((arg) => arg !== '--faults');
+const isFaults = process.argv.includes('--faults');
+// One at a time: a fault of one test would be another's.
+if (isFaults) args.push('--runInBand');
+
+if (args.includes('--help')) {
   process.stdout.write(
     'npm test -- [paths…]  runs every test, or those under the paths, against a Postgres of its own.\n' +
       'UPDATE_GOLDEN=1 rewrites golden files. What follows is the help of Jest, which does the rest.\n\n',
@@ -15,16 +23,16 @@ if (process.argv.includes('--help')) {
 const jest = join(projectRoot, 'node_modules/jest/bin/jest.js');
 const child = spawn(
   process.execPath,
-  [
-    '--experimental-vm-modules',
-    '--disable-warning=ExperimentalWarning',
-    jest,
-    ...process.argv.slice(2),
-  ],
+  ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', jest, ...args],
   {
     cwd: projectRoot,
     stdio: 'inherit',
-    env: { ...process.env, NODE_ENV: 'test', GRAPHILE_ENV: 'development' },
+    env: {
+      ...process.env,
+      NODE_ENV: 'test',
+      GRAPHILE_ENV: 'development',
+      TEST_FAULTS: String(isFaults),
+    },
   },
 );
 // Jest hears the terminal's signals itself, and ends in order.
