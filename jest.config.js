@@ -1,8 +1,11 @@
+/** What takes long runs only when asked for, and alone: `npm run test:faults`. */
+const isFaults = process.env.TEST_FAULTS === 'true';
+
 /** Tests run as native ES modules; swc only strips the types. */
 export default {
   testEnvironment: 'node',
-  testMatch: ['**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/\\.data/'],
+  testMatch: [isFaults ? '**/test/faults/**/*.test.ts' : '**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/\\.data/', ...(isFaults ? [] : ['/test/faults/'])],
   modulePathIgnorePatterns: ['/\\.data/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { RowhouseError } from '../platform/errors/registry.ts';
+import { GuardedSocket } from './GuardedSocket.ts';
 
 /** How a pool of connections to Postgres behaves. */
 export type PoolOptions = {
@@ -10,18 +11,26 @@ export type PoolOptions = {
   applicationName: string;
   /** Postgres cancels a statement that runs longer. Without it statements have no limit. */
   statementTimeoutMs?: number;
+  /**
+   * A server that has not answered by then counts as gone, and the connection with
+   * it; five seconds more than Postgres takes to cancel a statement, by default.
+   */
+  answerTimeoutMs?: number;
   /** A connection broke. The pool has dropped it and goes on. */
   onConnectionError: (error: Error) => void;
 };
 
 /** How long a caller waits for a free connection before it is told UNAVAILABLE. */
 const waitMs = 2_000;
+/** After how long without a word a connection is probed: it may listen for hours. */
+const keepAliveMs = 30_000;
 
 /**
  * Opens a pool. Connections are made when first needed.
  *
  * `connect` throws RowhouseError `UNAVAILABLE` when Postgres cannot be reached,
- * or no connection is free within two seconds.
+ * or no connection is free within two seconds; so does `query`, also when the
+ * connection breaks meanwhile.
  */
 export function openPool(options: PoolOptions): pg.Pool {
   const pool = new BoundedPool({
@@ -31,11 +40,11 @@ export function openPool(options: PoolOptions): pg.Pool {
     connectionTimeoutMillis: waitMs,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
-    ...(options.statementTimeoutMs !== undefined && {
-      statement_timeout: options.statementTimeoutMs,
-      // A connection that forgot its transaction is worse than one that is gone.
-      idle_in_transaction_session_timeout: options.statementTimeoutMs * 2,
-    }),
+    keepAliveInitialDelayMillis: keepAliveMs,
+    // Statements here are too short for it to pay, and misjudged ones wait for it for seconds.
+    options: '-c jit=off',
+    stream: () => new GuardedSocket(),
+    ...timeouts(options),
   });
   pool.on('error', options.onConnectionError);
   // While a client is in use the pool does not listen, and an error nobody hears ends the process.
@@ -43,18 +52,43 @@ export function openPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
+function timeouts({ statementTimeoutMs, answerTimeoutMs }: PoolOptions): pg.PoolConfig {
+  if (statementTimeoutMs === undefined) return {};
+  return {
+    statement_timeout: statementTimeoutMs,
+    // A connection that forgot its transaction is worse than one that is gone.
+    idle_in_transaction_session_timeout: statementTimeoutMs * 2,
+    query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
+  };
+}
+
 class BoundedPool extends pg.Pool {
+  override query(...args: never[]): never {
+    const result: unknown = Reflect.apply(super.query, this, args);
+    if (!(result instanceof Promise)) return result as never;
+    return result.catch((error: unknown) => {
+      // What Postgres did not say itself is that the connection broke, or the wait was too long.
+      const isKnown = error instanceof pg.DatabaseError || error instanceof RowhouseError;
+      throw isKnown ? error : unavailable(error);
+    }) as never;
+  }
+
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: ConnectCallback): undefined;
   override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
     if (callback) {
-      super.connect(callback);
+      // So comes `query`.
+      super.connect((error, ...rest) => callback(error && unavailable(error), ...rest));
       return undefined;
     }
     return super.connect().catch((cause: unknown) => {
-      throw new RowhouseError('UNAVAILABLE', { cause });
+      throw unavailable(cause);
     });
   }
+}
+
+function unavailable(cause: unknown): RowhouseError {
+  return new RowhouseError('UNAVAILABLE', { cause });
 }
 
 type ConnectCallback = Parameters<pg.Pool['connect']>[0];

@@ -9,6 +9,7 @@ import { PostGraphileRelayPreset } from 'postgraphile/presets/relay';
 import { makePgSmartTagsFromFilePlugin } from 'postgraphile/utils';
 import { pgSettings } from '../db/claims.ts';
 import { makeScopedPgService } from '../db/scope/makeScopedPgService.ts';
+import { type ScopeSettings, scopeSignal } from '../db/scope/settings.ts';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import * as plugins from '../plugins/index.ts';
 import { stateOf } from './http/requestState.ts';
@@ -63,7 +64,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   };
 }
 
-/** A request's plans run as its caller, or not at all; those of a query cannot write. */
+/** A request's plans run as its caller and while there is one, or not at all; those of a query cannot write. */
 function contextOf(
   context: Partial<Grafast.RequestContext>,
   { document, operationName }: GrafastExecutionArgs,
@@ -76,5 +77,9 @@ function contextOf(
   state.operationType = operation?.operation ?? 'query';
   const { claims, requestId, operationType } = state;
   const access = operationType === 'mutation' ? 'write' : 'read';
-  return { claims, requestId, pgSettings: pgSettings(claims, requestId, access) };
+  const settings: ScopeSettings = {
+    ...pgSettings(claims, requestId, access),
+    [scopeSignal]: state.leaving.signal,
+  };
+  return { claims, requestId, pgSettings: settings };
 }

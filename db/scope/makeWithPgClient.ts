@@ -2,8 +2,19 @@ import { DatabaseError, type Pool, type PoolClient } from 'pg';
 import type { PgClient, PgClientQuery, WithPgClient } from 'postgraphile/@dataplan/pg';
 import { isRetryableSqlState, RowhouseError } from '../../platform/errors/registry.ts';
 import type { Statement } from './BatchQuery.ts';
-import { openConnection, type ScopeConnection } from './openConnection.ts';
-import { isReadOnly, settingsStatement } from './settings.ts';
+import {
+  hasOutlived,
+  openConnection,
+  type RunResult,
+  type ScopeConnection,
+} from './openConnection.ts';
+import {
+  isReadOnly,
+  ScopeError,
+  type ScopeSettings,
+  scopeSignal,
+  settingsStatement,
+} from './settings.ts';
 
 /** What plans speak to Postgres with: the caller's scope. */
 export interface ScopedClient extends PgClient {
@@ -21,12 +32,15 @@ const maxTries = 3;
  * is a transaction of its own: committed when its result is there. Statements of a
  * transaction share a connection; begin and settings travel with the first.
  *
- * Without settings it runs as the login, which can read nothing: for introspection.
+ * With null for settings it runs as the login, which can read nothing: for introspection.
  *
  * @param usePrepared false behind a pooler that gives each transaction another connection.
  */
 export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<ScopedClient> {
-  return async (pgSettings, callback) => {
+  return async (pgSettings: ScopeSettings | null, callback) => {
+    if (pgSettings === undefined) throw new ScopeError('A scope needs settings.');
+    const signal = pgSettings?.[scopeSignal];
+    const connect = () => openConnection(pool, signal);
     const scope = pgSettings ? [settingsStatement(pgSettings, usePrepared)] : [];
     const isRead = isReadOnly(pgSettings);
     const statement = ({ text, values = [], name }: PgClientQuery): Statement => ({
@@ -39,8 +53,8 @@ export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<S
       get rawClient(): PoolClient {
         throw new Error('There is no connection of your own outside withTransaction.');
       },
-      query: (query) => single(pool, [...scope, statement(query)], query.arrayMode, isRead),
-      withTransaction: (work) => transaction(pool, scope, statement, work),
+      query: (query) => single(connect, [...scope, statement(query)], query.arrayMode, isRead),
+      withTransaction: (work) => transaction(connect, scope, statement, work),
     };
     return callback(client);
   };
@@ -48,94 +62,107 @@ export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<S
 
 /** One batch on a connection of its own, sent again where that cannot do a thing twice. */
 async function single<Result>(
-  pool: Pool,
+  connect: () => Promise<ScopeConnection>,
   batch: readonly Statement[],
   arrayMode: boolean | undefined,
   isRead: boolean,
 ): Promise<Result> {
   for (let triesLeft = maxTries - 1; ; triesLeft--) {
-    const connection = await openConnection(pool);
+    const connection = await connect();
     try {
       const result = await connection.run(batch, arrayMode);
       connection.release('ok');
       return result as Result;
     } catch (error) {
-      const isLost = connection.isLostBy(error);
-      connection.release(isLost ? 'lost' : 'failed');
+      const isLost = connection.isLost();
+      connection.release('failed');
       // What lost against another has done nothing; a read may be done twice.
-      const mayRepeat = isLost ? isRead : isRetryable(error);
+      const mayRepeat = isRetryable(error) || (isLost && isRead && !isTimeout(error));
       if (triesLeft === 0 || !mayRepeat) throw isLost ? unavailable(error) : error;
     }
   }
 }
 
 async function transaction<Result>(
-  pool: Pool,
+  connect: () => Promise<ScopeConnection>,
   scope: readonly Statement[],
   statement: (query: PgClientQuery) => Statement,
   work: (client: ScopedClient) => Promise<Result>,
 ): Promise<Result> {
-  const connection = await openConnection(pool);
+  const connection = await connect();
   const opening = [{ text: 'begin' }, ...scope];
-  let isOpen = false;
-  const send = (next: readonly Statement[], arrayMode?: boolean) => {
-    const batch = isOpen ? next : [...opening, ...next];
-    isOpen = true;
-    return connection.run(batch, arrayMode);
+  let state = 'new' as 'new' | 'open' | 'ended';
+  const send: Send = async (next, arrayMode) => {
+    // The connection may be another caller's by now.
+    if (state === 'ended') throw new Error('The transaction has ended.');
+    const result = connection.run(state === 'new' ? [...opening, ...next] : next, arrayMode);
+    // Not before: what could not be sent has opened nothing.
+    state = 'open';
+    return result;
+  };
+  const end = (text: 'commit' | 'rollback') => {
+    const ended = send([{ text }]);
+    state = 'ended';
+    return ended;
   };
 
   const clientAt = (level: number): ScopedClient => {
-    let turn: Promise<unknown> = Promise.resolve();
+    // Whatever comes while a nested transaction is open waits: its savepoint would take it along.
+    let nested: Promise<unknown> | undefined;
     return {
       get rawClient() {
+        if (state === 'ended') throw new Error('The transaction has ended.');
         // Queued ahead of whatever the caller sends. Its failure shows in that.
-        if (!isOpen) send([]).catch(() => {});
+        if (state === 'new') send([]).catch(noop);
         return connection.raw;
       },
-      query: (query) => send([statement(query)], query.arrayMode) as never,
+      async query(query) {
+        if (nested) await nested;
+        return send([statement(query)], query.arrayMode) as never;
+      },
       withTransaction(inner) {
-        // Savepoints nest: two at once would release each other's.
-        const result = turn.then(() =>
+        const result = (nested ?? Promise.resolve()).then(() =>
           savepoint(send, `s${level}`, () => inner(clientAt(level + 1))),
         );
-        turn = result.catch(() => {});
+        const settled = result.then(noop, noop).then(() => {
+          if (nested === settled) nested = undefined;
+        });
+        nested = settled;
         return result;
       },
     };
   };
 
-  let isLost = false;
   try {
     const result = await work(clientAt(1));
-    if (isOpen) await commit(connection);
+    if (state === 'open') assertCommitted(await end('commit'));
+    connection.release('ok');
     return result;
   } catch (error) {
-    isLost = connection.isLostBy(error) || (isOpen && !(await canRollBack(connection)));
+    const isLost = connection.isLost();
+    if (state === 'open' && !isLost) await end('rollback').catch(noop);
+    connection.release('failed');
     throw isLost ? unavailable(error) : error;
   } finally {
-    connection.release(isLost ? 'lost' : 'ok');
+    state = 'ended';
   }
 }
 
-async function commit(connection: ScopeConnection): Promise<void> {
-  const { command } = await connection.run([{ text: 'commit' }]);
+/** Sends the next statements of a transaction. */
+type Send = (statements: readonly Statement[], arrayMode?: boolean) => Promise<RunResult>;
+
+const noop = () => {};
+
+function assertCommitted({ command }: RunResult): void {
+  if (command === 'COMMIT') return;
   // Postgres answers the commit of a failed transaction with a rollback, not with an error.
-  if (command !== 'COMMIT') {
-    throw new RowhouseError('INTERNAL', {
-      cause: new Error('A statement of the transaction failed and its error was swallowed.'),
-    });
-  }
-}
-
-async function canRollBack(connection: ScopeConnection): Promise<boolean> {
-  return connection.run([{ text: 'rollback' }]).then(
-    () => true,
-    () => false,
-  );
+  throw new RowhouseError('INTERNAL', {
+    cause: new Error('A statement of the transaction failed and its error was swallowed.'),
+  });
 }
 
 async function savepoint<Result>(
-  send: (statements: readonly Statement[]) => Promise<unknown>,
+  send: Send,
   name: string,
   work: () => Promise<Result>,
 ): Promise<Result> {
@@ -145,13 +172,20 @@ async function savepoint<Result>(
     await send([{ text: `release savepoint ${name}` }]);
     return result;
   } catch (error) {
-    await send([{ text: `rollback to savepoint ${name}` }]);
+    // Where this fails too the transaction stays failed, and cannot be committed.
+    await send([{ text: `rollback to savepoint ${name}` }]).catch(noop);
     throw error;
   }
 }
 
+/** Whether the server did nothing at all, and would perhaps do it now. */
 function isRetryable(error: unknown): boolean {
-  return error instanceof DatabaseError && isRetryableSqlState(error.code ?? '');
+  if (!(error instanceof DatabaseError)) return false;
+  return isRetryableSqlState(error.code ?? '') || hasOutlived(error);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof RowhouseError && error.code === 'TIMEOUT';
 }
 
 function unavailable(cause: unknown): RowhouseError {

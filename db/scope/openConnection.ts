@@ -1,22 +1,28 @@
 import { DatabaseError, type Pool, type PoolClient } from 'pg';
-import type { PgClientResult } from 'postgraphile/@dataplan/pg';
+import { RowhouseError } from '../../platform/errors/registry.ts';
 import { BatchQuery, type BatchResult, type Statement } from './BatchQuery.ts';
+import { cancelStatement } from './cancelStatement.ts';
+import { noticeOf, type PgNotice } from './notices.ts';
+import { cleanStatement } from './settings.ts';
 
 /** A connection of the pool, in the hands of one caller. */
 export type ScopeConnection = {
   raw: PoolClient;
-  /** Sends statements as one batch; the result is the last one's. */
+  /**
+   * Sends statements as one batch; the result is the last one's.
+   *
+   * @throws at once, and before anything is sent, where a value cannot be
+   * written or nobody waits for the answer any more.
+   */
   run(statements: readonly Statement[], arrayMode?: boolean): Promise<RunResult>;
-  /** Whether this error, which `run` threw, means that the connection is gone. */
-  isLostBy(error: unknown): boolean;
+  /** Whether the connection is gone, or what it would do next is anybody's guess. */
+  isLost(): boolean;
   /**
    * Gives the connection back; destroys it unless it is known to be as clean as
    * it came. After an error the pool gets it only when it has shown that it is.
    */
-  release(outcome: 'ok' | 'failed' | 'lost'): void;
+  release(outcome: 'ok' | 'failed'): void;
 };
-
-type PgNotice = NonNullable<PgClientResult<unknown>['notices']>[number];
 
 /** A result with what the server remarked meanwhile. */
 export type RunResult = BatchResult & { notices: readonly PgNotice[] };
@@ -25,57 +31,91 @@ export type RunResult = BatchResult & { notices: readonly PgNotice[] };
 const maxPrepared = 100;
 
 /** What is remembered of a connection as long as it lives. */
-type Memory = { prepared: Set<string>; notices: PgNotice[]; isBroken: boolean };
+type Memory = {
+  /** Texts by name, least recently used first. */
+  prepared: Map<string, string>;
+  /** Of the batch under way. */
+  notices: PgNotice[];
+  isLost: boolean;
+};
 const memories = new WeakMap<PoolClient, Memory>();
 const none: readonly PgNotice[] = Object.freeze([]);
 
-/** Takes a connection from the pool. @throws RowhouseError `UNAVAILABLE` when there is none in time. */
-export async function openConnection(pool: Pool): Promise<ScopeConnection> {
+/**
+ * Takes a connection from the pool.
+ *
+ * @param signal when it is aborted, the statement under way is canceled, nothing
+ * more is sent, and the connection is not used again.
+ * @throws RowhouseError `UNAVAILABLE` when there is none in time.
+ */
+export async function openConnection(pool: Pool, signal?: AbortSignal): Promise<ScopeConnection> {
+  assertAwaited(signal);
   const raw = await pool.connect();
+  if (signal?.aborted) raw.release();
+  assertAwaited(signal);
   const memory = memories.get(raw) ?? remember(raw);
+  // Of whoever had the connection before.
+  if (memory.notices.length > 0) memory.notices = [];
+  const cancel = () => cancelStatement(raw);
+  signal?.addEventListener('abort', cancel, { once: true });
+
+  const send = async (query: BatchQuery): Promise<RunResult> => {
+    try {
+      raw.query(query as never);
+      const result = await query.result;
+      return { ...result, notices: memory.notices.length === 0 ? none : memory.notices };
+    } catch (error) {
+      if (query.isLost || hasOutlived(error)) memory.isLost = true;
+      throw error;
+    } finally {
+      if (memory.notices.length > 0) memory.notices = [];
+    }
+  };
 
   return {
     raw,
-    async run(statements, arrayMode) {
-      const query = new BatchQuery(statements, { arrayMode, forget: makeRoom(memory, statements) });
-      raw.query(query as never);
-      const result = await query.result;
-      if (memory.notices.length === 0) return { ...result, notices: none };
-      return { ...result, notices: memory.notices.splice(0) };
+    run(statements, arrayMode) {
+      assertAwaited(signal);
+      const query = new BatchQuery(statements, { arrayMode, types: raw });
+      query.forget = makeRoom(memory, statements);
+      return send(query);
     },
-    isLostBy(error) {
-      return memory.isBroken || (error instanceof DatabaseError && error.severity !== 'ERROR');
-    },
+    isLost: () => memory.isLost,
     release(outcome) {
-      if (outcome === 'lost') raw.release(true);
+      signal?.removeEventListener('abort', cancel);
+      if (memory.isLost || signal?.aborted) destroy(raw);
       else if (outcome === 'ok') raw.release(raw.getTransactionStatus() !== 'I');
-      else void prove(raw).then((isClean) => raw.release(!isClean));
+      else void prove(raw).then((isClean) => (isClean ? raw.release() : destroy(raw)));
     },
   };
 }
 
+function assertAwaited(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new RowhouseError('TIMEOUT', { cause: signal.reason });
+}
+
 function remember(raw: PoolClient): Memory {
-  const memory: Memory = { prepared: new Set(), notices: [], isBroken: false };
+  const memory: Memory = { prepared: new Map(), notices: [], isLost: false };
   memories.set(raw, memory);
-  const broken = () => {
-    memory.isBroken = true;
+  const lose = () => {
+    memory.isLost = true;
   };
-  raw.on('error', broken).on('end', broken);
-  raw.on('notice', (message) => {
-    memory.notices.push({ ...message, message: message.message ?? '' } as unknown as PgNotice);
-  });
+  raw.on('error', lose).on('end', lose);
+  raw.on('notice', (message) => memory.notices.push(noticeOf(message)));
   return memory;
 }
 
 /** Marks the statements' names as used, and names those that have to make room. */
 function makeRoom({ prepared }: Memory, statements: readonly Statement[]): string[] {
   const forgotten: string[] = [];
-  for (const { name } of statements) {
+  for (const { name, text } of statements) {
     if (!name) continue;
+    const known = prepared.get(name);
+    if (known !== undefined && known !== text) forgotten.push(name);
     prepared.delete(name);
-    prepared.add(name);
+    prepared.set(name, text);
   }
-  for (const name of prepared) {
+  for (const name of prepared.keys()) {
     if (prepared.size <= maxPrepared) break;
     prepared.delete(name);
     forgotten.push(name);
@@ -83,16 +123,28 @@ function makeRoom({ prepared }: Memory, statements: readonly Statement[]): strin
   return forgotten;
 }
 
+/**
+ * Whether the connection's prepared statements are not what they were: the tables
+ * have changed under them, or somebody dropped them. It would fail again and again.
+ */
+export function hasOutlived(error: unknown): boolean {
+  if (!(error instanceof DatabaseError)) return false;
+  const { code, routine } = error;
+  return code === '26000' || (code === '0A000' && routine === 'RevalidateCachedQuery');
+}
+
 /** Whether a connection is back at its login role, with no transaction and no settings of a caller. */
 async function prove(raw: PoolClient): Promise<boolean> {
   try {
-    const { rows } = await raw.query(
-      `select current_user = session_user
-         and coalesce(current_setting('jwt.user_id', true), '') = ''
-         and coalesce(current_setting('jwt.org_id', true), '') = '' as is_clean`,
-    );
+    const { rows } = await raw.query(cleanStatement);
     return rows[0]?.is_clean === true && raw.getTransactionStatus() === 'I';
   } catch {
     return false;
   }
+}
+
+/** Without a goodbye: one that nobody hears would keep the place of this connection taken. */
+function destroy(raw: PoolClient): void {
+  raw.connection.stream.destroy();
+  raw.release(true);
 }

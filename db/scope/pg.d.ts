@@ -12,8 +12,18 @@ declare module 'pg' {
     addCommandComplete(message: { text: string }): void;
   }
 
-  interface ClientBase {
-    /** As of the last ReadyForQuery: idle, in a transaction, in a failed one. */
-    getTransactionStatus(): 'I' | 'T' | 'E' | null;
+  interface Client {
+    /** The backend, and the key to cancel what it runs; null before there is one. */
+    processID: number | null;
+    secretKey: number | null;
+    /** How TLS begins: after a request of Postgres's own, or at once. */
+    sslNegotiation: 'postgres' | 'direct';
+  }
+
+  interface Connection {
+    /** To a port of a host, or to a socket. */
+    connect(port: number | string, host?: string): void;
+    requestSsl(): void;
+    cancel(processID: number, secretKey: number): void;
   }
 }

@@ -15,12 +15,21 @@ const names = [
   'app.request_id',
 ] as const;
 
-const text = `select ${names.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
+/** The key of settings under which they say until when somebody waits for the answer. */
+export const scopeSignal: unique symbol = Symbol('rowhouse.scope.signal');
+
+/** A caller's settings, as a GraphQL context carries them. */
+export type ScopeSettings = Record<string, string | undefined> & {
+  /** Aborted as soon as nobody waits any more: what runs is canceled, and nothing more is sent. */
+  readonly [scopeSignal]?: AbortSignal;
+};
 
 /** A setting that the scope does not know, or a scope without a role. */
 export class ScopeError extends Error {
   override readonly name = 'ScopeError';
 }
+
+const text = `select ${names.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
 
 /**
  * The statement that puts a caller's settings into the transaction it runs in.
@@ -28,10 +37,7 @@ export class ScopeError extends Error {
  * @throws ScopeError where there is no role, since that would run as the login,
  * or a setting that is not in the list above, since it would be lost.
  */
-export function settingsStatement(
-  pgSettings: Record<string, string | undefined>,
-  usePrepared: boolean,
-): Statement {
+export function settingsStatement(pgSettings: ScopeSettings, usePrepared: boolean): Statement {
   for (const name of Object.keys(pgSettings)) {
     if (!names.includes(name as never)) throw new ScopeError(`Unknown setting of a scope: ${name}`);
   }
@@ -41,9 +47,15 @@ export function settingsStatement(
 }
 
 /** Whether statements of this scope cannot write, so that one may be sent again. */
-export function isReadOnly(pgSettings: Record<string, string | undefined> | null): boolean {
+export function isReadOnly(pgSettings: ScopeSettings | null): boolean {
   return pgSettings?.transaction_read_only === 'on';
 }
+
+/** Selects `is_clean`: whether a connection is its login again, with no setting of a caller. */
+export const cleanStatement = `select current_user = session_user and ${names
+  .filter((name) => name.includes('.'))
+  .map((name) => `coalesce(current_setting('${name}', true), '') = ''`)
+  .join(' and ')} as is_clean`;
 
 function defaultOf(name: (typeof names)[number]): string {
   return name === 'transaction_read_only' ? 'off' : '';

@@ -9,6 +9,7 @@ export function observeRequests(observe: Observe, pseudonym: Pseudonym): Request
     const state = stateOf(request);
     response.setHeader('X-Request-Id', state.requestId);
     response.once('close', () => {
+      if (!response.writableFinished) state.leaving.abort();
       const { claims } = state;
       observe({
         type: 'requestFinished',

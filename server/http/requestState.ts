@@ -8,6 +8,8 @@ export type RequestState = {
   /** The caller's `X-Request-Id` if it has the shape of one, else a new one. */
   readonly requestId: string;
   readonly startedMs: number;
+  /** Aborted when the client leaves before its answer is written. */
+  readonly leaving: AbortController;
   /** The route as declared, for logs and metrics. */
   route: string;
   claims: Claims | null;
@@ -26,6 +28,7 @@ export function stateOf(request: IncomingMessage): RequestState {
   const state: RequestState = {
     requestId: givenId(request.headers['x-request-id']) ?? randomUUID(),
     startedMs: performance.now(),
+    leaving: new AbortController(),
     route: 'other',
     claims: null,
     operationName: null,

@@ -1,0 +1,22 @@
+import { makePgService } from 'postgraphile/adaptors/pg';
+import { pgSettings } from '../../db/claims.ts';
+import { makePreset } from '../../server/preset.ts';
+import { callerOf } from './serve.ts';
+import { serveGraphql } from './serveGraphql.ts';
+
+/**
+ * PostGraphile 5 as it comes: its own adaptor, and settings as its documentation
+ * shows them. Schema, policies, presets and plugins are Rowhouse's.
+ */
+
+await serveGraphql((pool) => ({
+  ...makePreset({ pool }),
+  pgServices: [makePgService({ pool, schemas: ['app_public'], pubsub: false })],
+  grafast: {
+    context({ node }) {
+      if (!node) throw new TypeError('Not a request of node:http.');
+      const claims = callerOf(node.req);
+      return { claims, requestId: '', pgSettings: pgSettings(claims, '') };
+    },
+  },
+}));

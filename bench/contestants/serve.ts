@@ -1,0 +1,41 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Pool } from 'pg';
+import type { Claims } from '../../db/claims.ts';
+import { openPool } from '../../db/pool.ts';
+
+// What all contestants share. A contestant reads its settings from the same variables as the API.
+const { PORT, DATABASE_URL = '', DATABASE_POOL_SIZE } = process.env;
+
+/** The pool every contestant uses, with the API's own settings. */
+export function openContestantPool(): Pool {
+  return openPool({
+    connectionString: DATABASE_URL,
+    size: Number(DATABASE_POOL_SIZE),
+    applicationName: 'rowhouse-bench',
+    statementTimeoutMs: 10_000,
+    onConnectionError: (error) => console.error(error),
+  });
+}
+
+/** Listens where the bench said. */
+export function listen(server: Server): void {
+  server.listen(Number(PORT), '127.0.0.1');
+}
+
+/** Whom a request is from, by a header of the form `user/organization/role` that nobody checks. */
+export function callerOf(request: IncomingMessage): Claims {
+  const [userId = '', orgId = '', orgRole = ''] = String(request.headers['x-caller']).split('/');
+  return {
+    userId,
+    orgId,
+    orgRole,
+    isPersonal: false,
+    permissions: [],
+    sessionId: null,
+    orgSlug: null,
+    email: null,
+    name: null,
+    actorId: null,
+    expiresAtMs: Number.POSITIVE_INFINITY,
+  };
+}

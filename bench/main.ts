@@ -1,0 +1,169 @@
+import '../server/graphileEnv.ts';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { chart } from './chart.ts';
+import { type Comparison, compare } from './compare.ts';
+import { contestantKeys } from './contestants.ts';
+import { compareGrowth } from './growth.ts';
+import { compareNetworks } from './network.ts';
+import { type Ground, openGround } from './openGround.ts';
+import { operationNames } from './operations.ts';
+import { profile } from './profile.ts';
+import { makeProgress, type Progress } from './progress.ts';
+import { report } from './report.ts';
+import { compareRls } from './rls.ts';
+import { defaultSizes, type Sizes } from './sizes.ts';
+import { summarize } from './summarize.ts';
+
+/** `npm run bench`: side-by-side benchmarks. What they mean is in docs/performance.md. */
+
+type SizeFlags = Sizes;
+
+const program = new Command('bench')
+  .description('Measures Rowhouse beside others that do the same. See docs/performance.md.')
+  .showHelpAfterError();
+
+const compareCommand = program
+  .command('compare', { isDefault: true })
+  .description('all contestants at all operations; writes bench/results/latest.{json,svg}');
+withSizes(withLoad(compareCommand))
+  .addOption(number('--rounds <n>', 'rounds, each with new processes', 3))
+  .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 2))
+  .addOption(patience())
+  .addOption(number('--rate <n>', 'requests per second for the latencies; 0 leaves them out', 200))
+  .addOption(list('--contestants <names>', 'whom', contestantKeys))
+  .addOption(list('--operations <names>', 'what', operationNames))
+  .action((flags) =>
+    onGround(async (ground, progress) => {
+      const { warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
+      const options = { ...given, warmUpSeconds, patienceSeconds, sizes: sizesOf(flags) };
+      const comparison = await compare(ground, options, progress);
+      writeResults(comparison);
+      return report(comparison);
+    }),
+  );
+
+withSizes(withLoad(program.command('network')))
+  .description('latency and throughput with a network between the contestants and Postgres')
+  .addOption(number('--round-trip <ms>', 'what the network adds to a round trip', 2))
+  .action((flags) =>
+    onGround((ground, progress) => {
+      const options = { ...flags, roundTripMs: flags.roundTrip, sizes: sizesOf(flags) };
+      return compareNetworks(ground, options, progress);
+    }),
+  );
+
+withLoad(program.command('growth'))
+  .description('what more rows and more organizations do to the reads of the bare core')
+  .option('--large', 'up to ten million rows and 100,000 organizations: minutes, and 10 GB of disk')
+  .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 3))
+  .addOption(patience())
+  .action((flags) =>
+    onGround((ground, progress) => {
+      const { large, warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
+      const options = { ...given, isLarge: large === true, warmUpSeconds, patienceSeconds };
+      return compareGrowth(ground, options, progress);
+    }),
+  );
+
+withSizes(program.command('rls'))
+  .description('the SQL of the reads under the policies, and without them')
+  .addOption(number('--rounds <n>', 'rounds', 25))
+  .addOption(number('--seconds <s>', 'seconds of each measurement', 0.2))
+  .action((flags) =>
+    onGround((ground, progress) =>
+      compareRls(ground, { ...flags, sizes: sizesOf(flags) }, progress),
+    ),
+  );
+
+// With few requests at once a core stays free, and waiting for one does not look like work.
+withSizes(withLoad(program.command('profile'), { connections: 2 }))
+  .description("where a contestant's time goes, by package and by function")
+  .addOption(oneOf('--contestant <name>', 'whom', contestantKeys, 'bare'))
+  .addOption(oneOf('--operation <name>', 'at what', operationNames, 'Page'))
+  .addOption(number('--top <n>', 'functions to print', 40))
+  .action((flags) =>
+    onGround((ground, progress) => profile(ground, { ...flags, sizes: sizesOf(flags) }, progress)),
+  );
+
+await program.parseAsync();
+
+/** Opens what everything stands on, prints what came out, and closes again, also on Ctrl-C. */
+async function onGround(
+  work: (ground: Ground, progress: Progress) => Promise<string>,
+): Promise<void> {
+  const progress = makeProgress();
+  const ground = await openGround(progress);
+  // Contestants and load end with this process, and so does Postgres.
+  process.once('SIGINT', () => void ground.close().finally(() => process.exit(130)));
+  try {
+    process.stdout.write(`\n${await work(ground, progress)}\n`);
+  } finally {
+    await ground.close();
+  }
+}
+
+function writeResults(comparison: Comparison): void {
+  const results = join(import.meta.dirname, 'results');
+  mkdirSync(results, { recursive: true });
+  // The samples name them.
+  const { contestants, operations, ...options } = comparison.options;
+  const content = { ...comparison, options, summary: summarize(comparison) };
+  writeFileSync(join(results, 'latest.json'), `${JSON.stringify(content, null, 2)}\n`);
+  writeFileSync(join(results, 'latest.svg'), chart(comparison));
+}
+
+function withSizes(command: Command): Command {
+  return command
+    .addOption(number('--documents <n>', 'rows of documents', defaultSizes.documents))
+    .addOption(number('--organizations <n>', 'organizations', defaultSizes.organizations))
+    .addOption(number('--users <n>', 'users', defaultSizes.users));
+}
+
+function withLoad(command: Command, { connections } = { connections: 16 }): Command {
+  return command
+    .addOption(number('--seconds <s>', 'seconds of each measurement', 5))
+    .addOption(number('--connections <n>', 'requests at once', connections))
+    .addOption(number('--pool-size <n>', "connections of a contestant's pool", 10))
+    .addOption(number('--callers <n>', 'members who ask', 480));
+}
+
+function patience(): Option {
+  return number('--patience <s>', 'seconds to wait until others on the machine are quiet', 0);
+}
+
+function sizesOf({ documents, organizations, users }: SizeFlags): Sizes {
+  return { documents, organizations, users };
+}
+
+function number(flags: string, description: string, value: number): Option {
+  return new Option(flags, description).default(value).argParser((text) => {
+    const given = Number(text);
+    if (!(given >= 0)) throw new InvalidArgumentError('Give a number.');
+    return given;
+  });
+}
+
+function list<Name extends string>(flags: string, what: string, names: readonly Name[]): Option {
+  return new Option(flags, `${what}, by commas: ${names.join(', ')}`)
+    .default([...names], 'all')
+    .argParser((text) => text.split(',').map((given) => choose(given, names)));
+}
+
+function oneOf<Name extends string>(
+  flags: string,
+  what: string,
+  names: readonly Name[],
+  value: Name,
+): Option {
+  return new Option(flags, `${what}: ${names.join(', ')}`)
+    .default(value)
+    .argParser((text) => choose(text, names));
+}
+
+function choose<Name extends string>(given: string, names: readonly Name[]): Name {
+  const name = names.find((one) => one.toLowerCase() === given.toLowerCase());
+  if (!name) throw new InvalidArgumentError(`Choose of ${names.join(', ')}.`);
+  return name;
+}
