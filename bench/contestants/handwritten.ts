@@ -5,7 +5,7 @@ import { pgSettings } from '../../db/claims.ts';
 import { BatchQuery, type Statement } from '../../db/scope/BatchQuery.ts';
 import { settingsStatement } from '../../db/scope/settings.ts';
 import { statementOf } from './handwrittenSql.ts';
-import { callerOf, listen, openContestantPool } from './serve.ts';
+import { callerOf, listen, openPlainPool } from './serve.ts';
 
 /**
  * What one would write by hand for exactly these operations: no GraphQL, one
@@ -13,7 +13,7 @@ import { callerOf, listen, openContestantPool } from './serve.ts';
  * as one batch; without it they go begin, settings, statement, commit.
  */
 
-const pool = openContestantPool();
+const pool = openPlainPool();
 const run = process.argv.includes('--batch') ? inBatch : inTransaction;
 
 const server = createServer(async (request, response) => {

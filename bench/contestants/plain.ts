@@ -1,7 +1,7 @@
 import { makePgService } from 'postgraphile/adaptors/pg';
 import { pgSettings } from '../../db/claims.ts';
 import { makePreset } from '../../server/preset.ts';
-import { callerOf } from './serve.ts';
+import { callerOf, openPlainPool } from './serve.ts';
 import { serveGraphql } from './serveGraphql.ts';
 
 /**
@@ -9,7 +9,9 @@ import { serveGraphql } from './serveGraphql.ts';
  * shows them. Schema, policies, presets and plugins are Rowhouse's.
  */
 
-await serveGraphql((pool) => ({
+const pool = openPlainPool();
+
+await serveGraphql({
   ...makePreset({ pool }),
   pgServices: [makePgService({ pool, schemas: ['app_public'], pubsub: false })],
   grafast: {
@@ -19,4 +21,4 @@ await serveGraphql((pool) => ({
       return { claims, requestId: '', pgSettings: pgSettings(claims, '') };
     },
   },
-}));
+});

@@ -1,13 +1,13 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { Pool } from 'pg';
+import { Pool } from 'pg';
 import type { Claims } from '../../db/claims.ts';
 import { openPool } from '../../db/pool.ts';
 
 // What all contestants share. A contestant reads its settings from the same variables as the API.
 const { PORT, DATABASE_URL = '', DATABASE_POOL_SIZE } = process.env;
 
-/** The pool every contestant uses, with the API's own settings. */
-export function openContestantPool(): Pool {
+/** The API's own pool. */
+export function openApiPool(): Pool {
   return openPool({
     connectionString: DATABASE_URL,
     size: Number(DATABASE_POOL_SIZE),
@@ -15,6 +15,11 @@ export function openContestantPool(): Pool {
     statementTimeoutMs: 10_000,
     onConnectionError: (error) => console.error(error),
   });
+}
+
+/** node-postgres's pool as it comes, of the same size. */
+export function openPlainPool(): Pool {
+  return new Pool({ connectionString: DATABASE_URL, max: Number(DATABASE_POOL_SIZE) });
 }
 
 /** Listens where the bench said. */

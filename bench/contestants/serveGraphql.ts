@@ -1,9 +1,8 @@
 import '../../server/graphileEnv.ts';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { Pool } from 'pg';
 import { postgraphile } from 'postgraphile';
 import { grafserv } from 'postgraphile/grafserv/node';
-import { listen, openContestantPool } from './serve.ts';
+import { listen } from './serve.ts';
 
 /**
  * Serves a preset by PostGraphile's own server.
@@ -11,10 +10,10 @@ import { listen, openContestantPool } from './serve.ts';
  * @param prepare what happens to a request before.
  */
 export async function serveGraphql(
-  makePreset: (pool: Pool) => GraphileConfig.Preset,
+  preset: GraphileConfig.Preset,
   prepare?: (request: IncomingMessage) => void,
 ): Promise<void> {
-  const instance = postgraphile(makePreset(openContestantPool()));
+  const instance = postgraphile(preset);
   const server = createServer();
   if (prepare) server.on('request', prepare);
   const serv = instance.createServ(grafserv);

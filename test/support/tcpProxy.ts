@@ -66,6 +66,7 @@ export async function openTcpProxy(connectionString: string): Promise<TcpProxy> 
       socket.on('error', () => cut(link));
       socket.on('close', () => {
         if (near.closed && far.closed) links.delete(link);
+        else if (link.isDead) setTimeout(() => far.destroy(), buryAfterMs).unref();
       });
     }
     relay(link, 'there', near, far);
@@ -133,11 +134,17 @@ export async function openTcpProxy(connectionString: string): Promise<TcpProxy> 
   return proxy;
 }
 
+/** When the server hears that a client is gone whose connection was half open, as by a keep-alive. */
+const buryAfterMs = 2_000;
+
 type Link = { near: Socket; far: Socket; isDead: boolean; lastWay: Way };
 
 function cut({ near, far }: Link): void {
-  near.resetAndDestroy();
-  far.resetAndDestroy();
+  for (const socket of [near, far]) {
+    // Node never closes a socket that is reset while it ends.
+    if (socket.writableEnded) socket.destroy();
+    else socket.resetAndDestroy();
+  }
 }
 
 function garbled(chunk: Buffer, draw: () => number): Buffer {
