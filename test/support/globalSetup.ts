@@ -8,6 +8,9 @@ import { type Environment, share } from './environment.ts';
 
 /** Opens what all tests share: a Postgres with a migrated template database, and an issuer. */
 export default async function globalSetup(): Promise<void> {
+  // With nothing left to do, Node may wait for ever for a handle of a torn down test to
+  // close. Leaving by process.exit does not wait; what is still open would have kept it here.
+  process.once('beforeExit', () => process.exit());
   const postgres = await openPostgres({ ephemeral: true });
   const url = (login: string) => postgres.urlFor(login, 'rowhouse');
   await migrate({
