@@ -44,8 +44,8 @@ withSizes(withLoad(compareCommand))
     }),
   );
 
-withSizes(withLoad(program.command('network')))
-  .description('latency and throughput with a network between the contestants and Postgres')
+withSizes(withCallers(program.command('network')))
+  .description('latency with a network between the contestants and Postgres')
   .addOption(number('--round-trip <ms>', 'what the network adds to a round trip', 2))
   .action((flags) =>
     onGround((ground, progress) => {
@@ -122,9 +122,14 @@ function withSizes(command: Command): Command {
 }
 
 function withLoad(command: Command, { connections } = { connections: 16 }): Command {
+  return withCallers(command).addOption(
+    number('--connections <n>', 'requests at once', connections),
+  );
+}
+
+function withCallers(command: Command): Command {
   return command
     .addOption(number('--seconds <s>', 'seconds of each measurement', 5))
-    .addOption(number('--connections <n>', 'requests at once', connections))
     .addOption(number('--pool-size <n>', "connections of a contestant's pool", 10))
     .addOption(number('--callers <n>', 'members who ask', 480));
 }

@@ -1,7 +1,8 @@
-import { drawCallers } from './callers.ts';
+import { type BenchCaller, drawCallers } from './callers.ts';
 import { contestants } from './contestants.ts';
 import { openDelayProxy } from './delayProxy.ts';
 import { formatTable } from './formatTable.ts';
+import type { Latencies } from './latencies.ts';
 import { openContestant, type RunningContestant } from './openContestant.ts';
 import { type Ground, withClient } from './openGround.ts';
 import { type Loader, openLoader, requestsOf } from './openLoader.ts';
@@ -15,15 +16,13 @@ export type NetworkOptions = {
   /** Added between a message to Postgres and its answer. */
   roundTripMs: number;
   seconds: number;
-  connections: number;
   poolSize: number;
   callers: number;
 };
 
 /**
- * Measures each contestant with Postgres next door and with a network between:
- * one request at a time for the latency, many for the throughput. From the latency
- * follows how many round trips a request takes.
+ * Measures each contestant with Postgres next door and with a network between, one
+ * request at a time. From the latency follows how many round trips a request takes.
  */
 export async function compareNetworks(
   ground: Ground,
@@ -49,7 +48,7 @@ export async function compareNetworks(
           first: { operation, caller },
         });
         try {
-          const figures: Figures[] = [];
+          const figures: Latencies[] = [];
           for (const next of operations) {
             progress.show(`${contestant.title}, ${where}, ${next.title}`);
             figures.push(await measureOne(running, next, loader, callers, options));
@@ -69,16 +68,15 @@ export async function compareNetworks(
           `${title}: ${contestant.title}`,
           here.p50Ms.toFixed(2),
           there.p50Ms.toFixed(2),
+          there.p99Ms.toFixed(2),
           ((there.p50Ms - here.p50Ms) / addedMs).toFixed(1),
-          here.requestsPerSecond.toFixed(0),
-          there.requestsPerSecond.toFixed(0),
         ]);
       }
     }
     progress.say('Measured');
     rows.sort(([a = ''], [b = '']) => orderOf(a) - orderOf(b));
-    const head = ['', 'near p50 ms', 'far p50 ms', 'round trips', 'near req/s', 'far req/s'];
-    return `A network of ${options.roundTripMs} ms (measured ${addedMs.toFixed(2)} ms), p50 with 1 connection, req/s with ${options.connections}\n\n${formatTable(head, rows)}`;
+    const head = ['', 'near p50 ms', 'far p50 ms', 'far p99 ms', 'round trips'];
+    return `A network of ${options.roundTripMs} ms, measured ${addedMs.toFixed(2)} ms; one request at a time\n\n${formatTable(head, rows)}`;
   } finally {
     await loader.close();
     await proxy.close();
@@ -86,19 +84,18 @@ export async function compareNetworks(
   }
 }
 
-type Figures = { p50Ms: number; requestsPerSecond: number };
-
 async function measureOne(
   running: RunningContestant,
   operation: Operation,
   loader: Loader,
-  callers: Parameters<typeof requestsOf>[2],
-  { seconds, connections }: NetworkOptions,
-): Promise<Figures> {
+  callers: readonly BenchCaller[],
+  { seconds }: NetworkOptions,
+): Promise<Latencies> {
   const load = { url: running.url, requests: requestsOf(running, operation, callers), seconds };
-  const busy = await loader.run({ ...load, connections });
-  const alone = await loader.run({ ...load, connections: 1 });
-  return { p50Ms: alone.latencies.p50Ms, requestsPerSecond: busy.answered / busy.seconds };
+  // Every connection of the pool has seen the statement before the latency counts.
+  await loader.run({ ...load, connections: 16 });
+  const { latencies } = await loader.run({ ...load, connections: 1 });
+  return latencies;
 }
 
 /** How much longer the smallest statement takes over the second connection string. */

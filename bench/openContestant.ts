@@ -116,7 +116,8 @@ async function untilItAnswers(
       await running.ask(operation, caller);
       return;
     } catch (error) {
-      if (child.exitCode !== null || performance.now() > deadlineMs) throw error;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      if (hasEnded || performance.now() > deadlineMs) throw error;
     }
     await sleep(10);
   }
