@@ -5,7 +5,8 @@ import { Socket } from 'node:net';
  *
  * node-postgres believes what it reads: over a garbled message its parser throws
  * where nobody can catch it, waits for gigabytes, or, in an error without its end,
- * never stops reading. One bad connection would end or freeze the process.
+ * never stops reading. One bad connection would end or freeze the process. Over TLS
+ * nothing is garbled on its way, and nothing is looked at.
  */
 export class GuardedSocket extends Socket {
   #check = makeMessageCheck();
@@ -52,14 +53,21 @@ export function makeMessageCheck(): (chunk: Buffer) => void {
   return (chunk) => {
     for (let at = 0; at < chunk.length; ) {
       if (bodyLeft === 0) {
-        // A header may come in pieces.
-        const copied = chunk.copy(header, headerFilled, at, at + headerBytes - headerFilled);
-        at += copied;
-        headerFilled += copied;
-        if (headerFilled < headerBytes) return;
-        headerFilled = 0;
-        bodyLeft = bodyBytes(header);
-        if (header[0] === errorType || header[0] === noticeType) remark = [];
+        let type = chunk[at];
+        if (headerFilled === 0 && at + headerBytes <= chunk.length) {
+          bodyLeft = bodyBytes(chunk, at);
+          at += headerBytes;
+        } else {
+          // It comes in pieces.
+          const copied = chunk.copy(header, headerFilled, at, at + headerBytes - headerFilled);
+          at += copied;
+          headerFilled += copied;
+          if (headerFilled < headerBytes) return;
+          headerFilled = 0;
+          type = header[0];
+          bodyLeft = bodyBytes(header, 0);
+        }
+        if (type === errorType || type === noticeType) remark = [];
       }
       const end = Math.min(at + bodyLeft, chunk.length);
       remark?.push(chunk.subarray(at, end));
@@ -73,10 +81,10 @@ export function makeMessageCheck(): (chunk: Buffer) => void {
   };
 }
 
-function bodyBytes(header: Buffer): number {
-  const type = header.readUInt8(0);
-  const bytes = header.readUInt32BE(1);
-  if (!types.has(type) || bytes < 4 || bytes > maxBytes) {
+function bodyBytes(header: Buffer, at: number): number {
+  const type = header[at];
+  const bytes = header.readUInt32BE(at + 1);
+  if (type === undefined || !types.has(type) || bytes < 4 || bytes > maxBytes) {
     throw new ProtocolError(`A message of type ${type} and ${bytes} bytes.`);
   }
   return bytes - 4;

@@ -34,6 +34,12 @@ const maxTries = 3;
  *
  * With null for settings it runs as the login, which can read nothing: for introspection.
  *
+ * Five things it does otherwise than PostGraphile's own adaptor. Outside
+ * `withTransaction` each statement stands alone, and there is no `rawClient`. A
+ * transaction whose failed statement was swallowed fails. A text holds one
+ * statement. Settings are those of the scope, and never none by mistake. A
+ * transaction that has ended takes no more.
+ *
  * @param usePrepared false behind a pooler that gives each transaction another connection.
  */
 export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<ScopedClient> {
@@ -54,7 +60,7 @@ export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<S
         throw new Error('There is no connection of your own outside withTransaction.');
       },
       query: (query) => single(connect, [...scope, statement(query)], query.arrayMode, isRead),
-      withTransaction: (work) => transaction(connect, scope, statement, work),
+      withTransaction: (work) => transaction(connect, scope, statement, work, isRead),
     };
     return callback(client);
   };
@@ -78,7 +84,7 @@ async function single<Result>(
       connection.release('failed');
       // What lost against another has done nothing; a read may be done twice.
       const mayRepeat = isRetryable(error) || (isLost && isRead && !isTimeout(error));
-      if (triesLeft === 0 || !mayRepeat) throw isLost ? unavailable(error) : error;
+      if (triesLeft === 0 || !mayRepeat) throw isLost ? lost(error, isRead) : error;
     }
   }
 }
@@ -88,63 +94,60 @@ async function transaction<Result>(
   scope: readonly Statement[],
   statement: (query: PgClientQuery) => Statement,
   work: (client: ScopedClient) => Promise<Result>,
+  isRead: boolean,
 ): Promise<Result> {
   const connection = await connect();
   const opening = [{ text: 'begin' }, ...scope];
-  let state = 'new' as 'new' | 'open' | 'ended';
+  const turns = makeTurns();
+  let isOpen = false;
+  let hasEnded = false;
   const send: Send = async (next, arrayMode) => {
     // The connection may be another caller's by now.
-    if (state === 'ended') throw new Error('The transaction has ended.');
-    const result = connection.run(state === 'new' ? [...opening, ...next] : next, arrayMode);
-    // Not before: what could not be sent has opened nothing.
-    state = 'open';
-    return result;
+    if (hasEnded) throw new Error('The transaction has ended.');
+    return turns.take(async () => {
+      const result = connection.run(isOpen ? next : [...opening, ...next], arrayMode);
+      // Not before: what could not be sent has opened nothing.
+      isOpen = true;
+      return result;
+    });
   };
   const end = (text: 'commit' | 'rollback') => {
     const ended = send([{ text }]);
-    state = 'ended';
+    hasEnded = true;
     return ended;
   };
 
   const clientAt = (level: number): ScopedClient => {
-    // Whatever comes while a nested transaction is open waits: its savepoint would take it along.
-    let nested: Promise<unknown> | undefined;
+    const nested = makeTurns();
     return {
       get rawClient() {
-        if (state === 'ended') throw new Error('The transaction has ended.');
-        // Queued ahead of whatever the caller sends. Its failure shows in that.
-        if (state === 'new') send([]).catch(noop);
+        if (hasEnded) throw new Error('The transaction has ended.');
+        // Sent ahead of whatever the caller sends. Its failure shows in that.
+        if (!isOpen) send([]).catch(noop);
         return connection.raw;
       },
-      async query(query) {
-        if (nested) await nested;
-        return send([statement(query)], query.arrayMode) as never;
+      query(query) {
+        const work = () => send([statement(query)], query.arrayMode) as never;
+        // The savepoint of a nested transaction would take along what is sent beside it.
+        return nested.isTaken() ? nested.take(work) : work();
       },
-      withTransaction(inner) {
-        const result = (nested ?? Promise.resolve()).then(() =>
-          savepoint(send, `s${level}`, () => inner(clientAt(level + 1))),
-        );
-        const settled = result.then(noop, noop).then(() => {
-          if (nested === settled) nested = undefined;
-        });
-        nested = settled;
-        return result;
-      },
+      withTransaction: (inner) =>
+        nested.take(() => savepoint(send, `s${level}`, () => inner(clientAt(level + 1)))),
     };
   };
 
   try {
     const result = await work(clientAt(1));
-    if (state === 'open') assertCommitted(await end('commit'));
+    if (isOpen) assertCommitted(await end('commit'));
     connection.release('ok');
     return result;
   } catch (error) {
     const isLost = connection.isLost();
-    if (state === 'open' && !isLost) await end('rollback').catch(noop);
+    if (isOpen && !hasEnded && !isLost) await end('rollback').catch(noop);
     connection.release('failed');
-    throw isLost ? unavailable(error) : error;
+    throw isLost ? lost(error, isRead) : error;
   } finally {
-    state = 'ended';
+    hasEnded = true;
   }
 }
 
@@ -152,6 +155,22 @@ async function transaction<Result>(
 type Send = (statements: readonly Statement[], arrayMode?: boolean) => Promise<RunResult>;
 
 const noop = () => {};
+
+/** A queue: work is done at once, or as soon as all is done that came before it. */
+function makeTurns() {
+  let last: Promise<unknown> | undefined;
+  return {
+    isTaken: () => last !== undefined,
+    take<Result>(work: () => Promise<Result>): Promise<Result> {
+      const result = last ? last.then(work) : work();
+      const done = result.then(noop, noop).then(() => {
+        if (last === done) last = undefined;
+      });
+      last = done;
+      return result;
+    },
+  };
+}
 
 function assertCommitted({ command }: RunResult): void {
   if (command === 'COMMIT') return;
@@ -188,6 +207,7 @@ function isTimeout(error: unknown): boolean {
   return error instanceof RowhouseError && error.code === 'TIMEOUT';
 }
 
-function unavailable(cause: unknown): RowhouseError {
-  return cause instanceof RowhouseError ? cause : new RowhouseError('UNAVAILABLE', { cause });
+/** What is told where nobody knows what the server did. A timeout would say that it did nothing. */
+function lost(cause: unknown, isRead: boolean): unknown {
+  return isRead && isTimeout(cause) ? cause : new RowhouseError('UNAVAILABLE', { cause });
 }

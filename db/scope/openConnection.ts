@@ -9,7 +9,7 @@ import { cleanStatement } from './settings.ts';
 export type ScopeConnection = {
   raw: PoolClient;
   /**
-   * Sends statements as one batch; the result is the last one's.
+   * Sends statements as one batch; the result is the last one's. One at a time.
    *
    * @throws at once, and before anything is sent, where a value cannot be
    * written or nobody waits for the answer any more.
@@ -76,6 +76,7 @@ export async function openConnection(pool: Pool, signal?: AbortSignal): Promise<
     raw,
     run(statements, arrayMode) {
       assertAwaited(signal);
+      if (memory.isLost) throw new Error('The connection is lost.');
       const query = new BatchQuery(statements, { arrayMode, types: raw });
       query.forget = makeRoom(memory, statements);
       return send(query);

@@ -116,11 +116,16 @@ describe('a connection that is cut', () => {
 
 describe('a server that never answers', () => {
   test.each([
-    ['a read', reading],
-    ['a write', writing],
-  ])('is given up on, for %s, which is not sent again', async (_, settings) => {
+    ['a read, which took too long', reading, { code: 'TIMEOUT' }],
+    // A timeout would say that nothing has changed.
+    [
+      'a write, of which nobody knows',
+      writing,
+      { code: 'UNAVAILABLE', cause: { code: 'TIMEOUT' } },
+    ],
+  ])('is given up on, for %s, and not asked again', async (_, settings, failure) => {
     proxy.next('back', 'halfOpen');
-    await expect(ask('select 1', [], settings)).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(ask('select 1', [], settings)).rejects.toMatchObject(failure);
     expect(proxy.happened.halfOpen).toBe(1);
     await until('the pool to let go', () => pool.totalCount === 0);
     expect(await ask('select 1 as n')).toEqual([{ n: 1 }]);
@@ -140,27 +145,35 @@ describe('a server that never answers', () => {
         await add(inner, 4);
       }),
     );
-    await expect(work).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await until('the pool to let go', () => pool.totalCount === 0);
     await expectWhole();
   });
 
-  test('is given up on at the commit', async () => {
+  test('is given up on at the commit, which may have been one', async () => {
     const work = withPgClient(writing, (client) =>
       client.withTransaction(async (inner) => {
         await add(inner, 1);
         proxy.next('back', 'halfOpen');
       }),
     );
-    await expect(work).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(await ids()).toEqual([1]);
     await expectWhole();
   });
 
-  test('is given up on while it should prove that it is clean', async () => {
+  test('is given up on after an error too', async () => {
     proxy.next('back', 'halfOpen');
-    const failing = expect(ask('selekt')).rejects;
-    await failing.toMatchObject({ code: 'TIMEOUT' });
+    await expect(ask('selekt', [], reading)).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expectWhole();
+  });
+
+  test('is given up on while it should prove that it is clean', async () => {
+    await expect(ask('selekt')).rejects.toMatchObject({ code: '42601' });
+    // The answer has come, and the proof is on its way.
+    proxy.next('back', 'halfOpen');
+    await until('the pool to let go', () => pool.totalCount === 0);
+    expect(proxy.happened.halfOpen).toBe(1);
     await expectWhole();
   });
 
