@@ -31,6 +31,7 @@ export type PresetOptions = {
 /** The PostGraphile preset. Reads nothing from the environment. */
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, processPlugins = [], graphiql = false, watch = false } = options;
+  const service = makeScopedPgService({ pool, schemas: ['app_public'], pubsub: watch });
   return {
     extends: [PostGraphileAmberPreset, PostGraphileRelayPreset, PgSimplifyInflectionPreset],
     plugins: [
@@ -44,13 +45,15 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       'MutationPayloadQueryPlugin',
       // Query as a Node was for Relay before 1.0.
       'RegisterQueryNodePlugin',
+      // The scope's own context takes its place.
+      'PgContextPlugin',
     ],
-    pgServices: [makeScopedPgService({ pool, schemas: ['app_public'], pubsub: watch })],
+    pgServices: [service],
     // `npm run db:watch` announces each change itself, so no event trigger is needed.
     gather: { pgStrictFunctions: true, installWatchFixtures: false },
     // Counting reads every row; tables where that is cheap say so in the tags file.
     schema: { defaultBehavior: '-totalCount' },
-    grafast: { context: contextOf },
+    grafast: { context: (request, args) => ({ ...service.context, ...contextOf(request, args) }) },
     grafserv: {
       graphqlPath: '/graphql',
       graphiql,
@@ -60,6 +63,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       watch,
       // OperationsPlugin has coded and masked all errors by then.
       maskError: (error) => error,
+      outputDataAsString: true,
     },
   };
 }

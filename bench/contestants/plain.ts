@@ -10,9 +10,12 @@ import { serveGraphql } from './serveGraphql.ts';
  */
 
 const pool = openPlainPool();
+const preset = makePreset({ pool });
 
 await serveGraphql({
-  ...makePreset({ pool }),
+  ...preset,
+  // The scope brings its own.
+  disablePlugins: preset.disablePlugins?.filter((name) => name !== 'PgContextPlugin'),
   pgServices: [makePgService({ pool, schemas: ['app_public'], pubsub: false })],
   grafast: {
     context({ node }) {
@@ -21,4 +24,5 @@ await serveGraphql({
       return { claims, requestId: '', pgSettings: pgSettings(claims, '') };
     },
   },
+  grafserv: { ...preset.grafserv, outputDataAsString: false },
 });

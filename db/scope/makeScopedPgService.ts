@@ -16,15 +16,28 @@ export type ScopedPgServiceOptions = {
 };
 
 /** PostGraphile's own service, with the caller's scope in place of its adaptor. */
+export type ScopedPgService = GraphileConfig.PgServiceConfiguration & {
+  /**
+   * What PgContextPlugin would put into a request's context, where each statement
+   * then looks its adaptor up and sets a timer. Disable it, and put this there.
+   */
+  context: Partial<Grafast.Context>;
+};
+
+/** Makes the service of one pool. */
 export function makeScopedPgService({
   pool,
   schemas,
   pubsub,
   usePrepared = true,
-}: ScopedPgServiceOptions): GraphileConfig.PgServiceConfiguration {
+}: ScopedPgServiceOptions): ScopedPgService {
   const service = makePgService({ pool, schemas: [...schemas], pubsub });
   // PostGraphile types its adaptors by the client they hand out; ours has no raw one outside a transaction.
-  const createWithPgClient = () =>
-    makeWithPgClient(pool, usePrepared) as unknown as WithPgClient<never>;
-  return { ...service, adaptor: { makePgService, createWithPgClient } };
+  const withPgClient = makeWithPgClient(pool, usePrepared) as unknown as WithPgClient<never>;
+  const { pgSubscriber } = service as { pgSubscriber?: Grafast.Context['pgSubscriber'] };
+  return {
+    ...service,
+    adaptor: { makePgService, createWithPgClient: () => withPgClient },
+    context: { withPgClient, pgSubscriber: pgSubscriber ?? null },
+  };
 }
