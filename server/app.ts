@@ -1,25 +1,26 @@
-import compression from 'compression';
-import cors from 'cors';
-import express, { type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
+import type { RequestListener } from 'node:http';
 import type { Pseudonym } from '../platform/logging.ts';
 import { type Metrics, prometheusContentType } from '../platform/metrics.ts';
 import type { Observe } from '../platform/observer.ts';
 import type { TokenVerifier } from './auth/verifyToken.ts';
 import { authenticate } from './http/authenticate.ts';
 import { bearerToken } from './http/bearerToken.ts';
+import { crossOrigin } from './http/crossOrigin.ts';
 import { type Checks, healthz, readyz } from './http/health.ts';
-import { observeRequests, route } from './http/observeRequests.ts';
+import { observeRequests } from './http/observeRequests.ts';
 import { onlyPost } from './http/onlyPost.ts';
+import { securityHeaders } from './http/securityHeaders.ts';
 import { answerErrors, sendError } from './http/sendError.ts';
+import { sendText } from './http/sendJson.ts';
+import { inOrder, on, type Stage } from './http/stages.ts';
 import type { Provision } from './provision.ts';
 
 /** What the app is made of; opened and closed by whoever makes it. */
 export type AppParts = {
   /** Answers `/graphql` and, where it is on, GraphiQL. */
-  graphql: RequestHandler;
+  graphql: Stage;
   /** Goes on once there is a schema; UNAVAILABLE before. */
-  whenBuilt: RequestHandler;
+  whenBuilt: Stage;
   verifier: Pick<TokenVerifier, 'verify'>;
   provision: Provision;
   metrics: Pick<Metrics, 'renderPrometheus'>;
@@ -34,62 +35,39 @@ export type AppParts = {
   graphiql: boolean;
 };
 
+/** Paths that logs and metrics know by name. */
+const routes = ['/graphql', '/healthz', '/readyz', '/metrics'];
+
 /** The ordered list of what happens to a request. Steps that can refuse come cheapest first. */
-export function makeApp(parts: AppParts): Express {
+export function makeApp(parts: AppParts): RequestListener {
   const { observe } = parts;
-  const app = express();
-  app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
+  const stages: Stage[] = [
+    observeRequests(observe, parts.pseudonym, routes),
+    securityHeaders(parts.graphiql),
+    on('/healthz', healthz, 'GET'),
+    on('/readyz', readyz(parts.checks, parts.isDraining), 'GET'),
+    on('/metrics', bearerToken(parts.metricsToken), 'GET'),
+    on('/metrics', showMetrics(parts.metrics), 'GET'),
 
-  app.use(observeRequests(observe, parts.pseudonym));
-  app.use(securityHeaders(parts.graphiql));
-  app.get('/healthz', route('/healthz'), healthz);
-  app.get('/readyz', route('/readyz'), readyz(parts.checks, parts.isDraining));
-  app.get('/metrics', route('/metrics'), bearerToken(parts.metricsToken), async (_, response) => {
-    response.type(prometheusContentType).send(await parts.metrics.renderPrometheus());
-  });
+    // Before authentication: a preflight carries no token.
+    crossOrigin(parts.corsOrigins),
 
-  // Before authentication: a preflight carries no token.
-  app.use(cors(corsOptions(parts.corsOrigins)));
-  app.use(compression());
+    // Place of the webhooks: they read the raw body themselves, and nothing before them may.
+    // Place of the rate limit by IP address: before any work for the caller.
+    on('/graphql', onlyPost),
+    // Without a schema there may be no database to know callers by.
+    on('/graphql', parts.whenBuilt, 'POST'),
+    on('/graphql', authenticate(parts.verifier, parts.provision, observe), 'POST'),
+    // Place of the rate limits by user and organization: they need the claims.
+    // Places of persisted operations and of limits on documents: inside grafserv, before parsing.
+    parts.graphql,
 
-  // Place of the webhooks: they read the raw body themselves, and nothing before them may.
-  // Place of the rate limit by IP address: before any work for the caller.
-  app.all('/graphql', route('/graphql'), onlyPost);
-  // Without a schema there may be no database to know callers by.
-  app.post('/graphql', parts.whenBuilt);
-  app.post('/graphql', authenticate(parts.verifier, parts.provision, observe));
-  // Place of the rate limits by user and organization: they need the claims.
-  // Places of persisted operations and of limits on documents: inside grafserv, before parsing.
-  app.use(parts.graphql);
-
-  app.use((_, response) => sendError(response, 'NOT_FOUND'));
-  app.use(answerErrors(observe));
-  return app;
+    (_request, response) => sendError(response, 'NOT_FOUND'),
+  ];
+  return inOrder(stages, answerErrors(observe));
 }
 
-function corsOptions(origins: readonly string[]): cors.CorsOptions {
-  return {
-    origin: [...origins],
-    credentials: false,
-    methods: ['POST'],
-    allowedHeaders: [
-      'authorization',
-      'content-type',
-      'x-request-id',
-      'traceparent',
-      'x-expected-org',
-    ],
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
-    maxAge: 600,
-  };
-}
-
-function securityHeaders(graphiql: boolean) {
-  // The API serves no page of its own; GraphiQL, where it is on, needs scripts and workers.
-  return helmet({
-    contentSecurityPolicy: graphiql
-      ? false
-      : { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-    crossOriginResourcePolicy: { policy: 'cross-origin' },
-  });
+function showMetrics(metrics: AppParts['metrics']): Stage {
+  return async (_request, response) =>
+    sendText(response, 200, prometheusContentType, await metrics.renderPrometheus());
 }

@@ -1,54 +1,47 @@
-import type { Server } from 'node:http';
-import express, { type Express, type RequestHandler, type Router } from 'express';
 import { type PostGraphileInstance, postgraphile } from 'postgraphile';
-import { grafserv } from 'postgraphile/grafserv/express/v4';
+import { makeGraphqlServer } from './GraphqlServer.ts';
 import { sendError } from './http/sendError.ts';
+import type { Stage } from './http/stages.ts';
 
 /** The GraphQL part of the app, which may be there later than the listener. */
 export type Graphql = {
   /** Answers `/graphql` and GraphiQL; 503 until `build` has succeeded. */
-  handler: RequestHandler;
+  answer: Stage;
   /** Goes on once `build` has succeeded; 503 before. */
-  whenBuilt: RequestHandler;
+  whenBuilt: Stage;
   isBuilt(): boolean;
   /** Reads the database and builds the schema. May be called again after a failure. */
-  build(preset: GraphileConfig.Preset, server: Server): Promise<void>;
+  build(preset: GraphileConfig.Preset): Promise<void>;
   close(): Promise<void>;
 };
 
 /** Makes the GraphQL part, still without a schema. */
 export function makeGraphql(): Graphql {
-  let router: Router | undefined;
-  let release: (() => unknown) | undefined;
+  let answer: Stage = (_request, response) => sendError(response, 'UNAVAILABLE');
+  let instance: PostGraphileInstance | undefined;
 
   return {
-    handler(request, response, next) {
-      if (router) router(request, response, next);
-      else sendError(response, 'UNAVAILABLE');
-    },
+    answer: (request, response, next) => answer(request, response, next),
     whenBuilt(_request, response, next) {
-      if (router) next();
+      if (instance) next();
       else sendError(response, 'UNAVAILABLE');
     },
-    isBuilt: () => router !== undefined,
-    async build(preset, server) {
-      const instance = postgraphile(preset);
+    isBuilt: () => instance !== undefined,
+    async build(preset) {
+      const building = postgraphile(preset);
       try {
-        await instance.getSchemaResult();
-        const built = express.Router();
-        const serv = instance.createServ(grafserv);
-        // It only calls `use`, which a router has as well.
-        await serv.addTo(built as unknown as Express, server, preset.grafserv?.websockets ?? false);
-        await serv.ready();
-        router = built;
-        release = () => releaseAll(instance);
+        await building.getSchemaResult();
+        const server = building.createServ(makeGraphqlServer);
+        await server.ready();
+        answer = server.answer;
+        instance = building;
       } catch (error) {
-        await releaseAll(instance);
+        await releaseAll(building);
         throw error;
       }
     },
     async close() {
-      await release?.();
+      if (instance) await releaseAll(instance);
     },
   };
 }

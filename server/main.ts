@@ -31,6 +31,6 @@ lifecycle.opened('listener', () => closeServer(server, shutdownGraceMs), shutdow
 lifecycle.opened('drain', () => parts.drain(shutdownDrainMs), shutdownDrainMs + 1_000);
 log.info({ url }, 'listening');
 
-await parts.start(server);
+await parts.start();
 const durationMs = Math.round(performance.now());
 parts.observe({ type: 'processReady', process: 'api', durationMs, url });

@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
@@ -24,7 +23,7 @@ import { makeProvision } from './provision.ts';
 /** The opened parts, and what only the process itself does with them. */
 export type ApiParts = AppParts & {
   /** Builds the schema, as soon as the database is there and this version can work on it. */
-  start(server: Server): Promise<void>;
+  start(): Promise<void>;
   /** Turns readiness red and waits until load balancers have seen it. */
   drain(drainMs: number): Promise<void>;
 };
@@ -77,7 +76,7 @@ export function openParts(
   lifecycle.opened('start', () => closing.abort());
 
   return {
-    graphql: graphql.handler,
+    graphql: graphql.answer,
     whenBuilt: graphql.whenBuilt,
     verifier,
     provision: makeProvision(pool),
@@ -99,14 +98,14 @@ export function openParts(
     corsOrigins: config.corsOrigins,
     metricsToken: config.metricsToken,
     graphiql: config.graphqlPlayground,
-    async start(server) {
+    async start() {
       const onFailure = (error: unknown, againInMs: number) =>
         log.error({ err: error, againInMs }, 'not ready');
       await keepTrying(
         async () => {
           await assertMigrated(pool, expected);
           await assertLeastPrivilege(pool);
-          await graphql.build(preset, server);
+          await graphql.build(preset);
         },
         { signal: closing.signal, onFailure },
       );

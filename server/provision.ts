@@ -15,24 +15,39 @@ const maxSights = 10_000;
  * come in meanwhile wait for the same answer.
  */
 export function makeProvision(pool: Pool, nowMs: () => number = Date.now): Provision {
-  const sights = new Map<string, { done: Promise<void>; atMs: number }>();
+  const sights = new Map<string, Sight>();
+  /** Claims of a token are one object as long as it is cached: no need to spell them out again. */
+  const sightsOf = new WeakMap<Claims, Sight>();
+  const isFresh = (sight: Sight | undefined) => sight && nowMs() - sight.atMs < freshMs;
 
-  return async (claims) => {
-    const { userId, email, name, orgId, orgSlug, orgRole } = claims;
+  return (claims) => {
+    const known = sightsOf.get(claims);
+    if (known && isFresh(known)) return known.done;
+    const sight = sightOf(claims);
+    sightsOf.set(claims, sight);
+    // A failure is told to those who wait for it, and tried again by the next.
+    sight.done.catch(() => sightsOf.delete(claims));
+    return sight.done;
+  };
+
+  function sightOf({ userId, email, name, orgId, orgSlug, orgRole }: Claims): Sight {
     const facts = [userId, email, name, orgId, orgSlug, orgRole || null];
     const key = JSON.stringify(facts);
     const known = sights.get(key);
-    if (known && nowMs() - known.atMs < freshMs) return known.done;
+    if (known && isFresh(known)) return known;
 
     const done = pool
       .query('select app_private.provision($1, $2, $3, $4, $5, $6)', facts)
       .then(() => {});
+    const sight = { done, atMs: nowMs() };
     sights.delete(key);
-    sights.set(key, { done, atMs: nowMs() });
-    // A failure is told to those who wait for it, and tried again by the next.
+    sights.set(key, sight);
     done.catch(() => sights.delete(key));
     const oldest = sights.keys().next();
     if (sights.size > maxSights && !oldest.done) sights.delete(oldest.value);
-    return done;
-  };
+    return sight;
+  }
 }
+
+/** That somebody was seen: when, and whether the mirror knows by now. */
+type Sight = { done: Promise<void>; atMs: number };

@@ -1,10 +1,10 @@
-import type { RequestHandler } from 'express';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
 import type { TokenVerifier } from '../auth/verifyToken.ts';
 import type { Provision } from '../provision.ts';
 import { stateOf } from './requestState.ts';
 import { sendError } from './sendError.ts';
+import type { Stage } from './stages.ts';
 
 /**
  * Lets in whoever has a valid token, and makes sure that the user, organization
@@ -14,7 +14,7 @@ export function authenticate(
   verifier: Pick<TokenVerifier, 'verify'>,
   provision: Provision,
   observe: Observe,
-): RequestHandler {
+): Stage {
   return async (request, response, next) => {
     const state = stateOf(request);
     try {

@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { RequestHandler } from 'express';
 import { sendError } from './sendError.ts';
+import type { Stage } from './stages.ts';
 
 /** Asks for a fixed bearer token; for none where there is none to ask for. */
-export function bearerToken(token: string | undefined): RequestHandler {
+export function bearerToken(token: string | undefined): Stage {
   const expected = token === undefined ? undefined : digest(`Bearer ${token}`);
   return (request, response, next) => {
     // Digests have one length, so the comparison takes the same time for every guess.

@@ -1,4 +1,5 @@
-import type { RequestHandler } from 'express';
+import { sendJson } from './sendJson.ts';
+import type { Stage } from './stages.ts';
 
 /** The state of one thing the process depends on. */
 type Check = { ok: boolean; detail?: string };
@@ -23,23 +24,23 @@ export function remembered(check: () => Promise<Check>): () => Promise<Check> {
 }
 
 /** Liveness: the process answers. Touches nothing else. */
-export const healthz: RequestHandler = (_request, response) => {
-  response.json({ status: 'ok' });
+export const healthz: Stage = (_request, response) => {
+  sendJson(response, 200, { status: 'ok' });
 };
 
 /**
  * Readiness: whether new requests should come here. 503 while a dependency is
  * not ready, or the process is draining.
  */
-export function readyz(checks: Checks, isDraining: () => boolean): RequestHandler {
+export function readyz(checks: Checks, isDraining: () => boolean): Stage {
   return async (_request, response) => {
     const results = await Promise.all(
       Object.entries(checks).map(async ([name, check]) => [name, await run(check)] as const),
     );
     const ready = !isDraining() && results.every(([, { ok }]) => ok);
     const status = ready ? 'ready' : isDraining() ? 'draining' : 'not ready';
-    response.set('Cache-Control', 'no-store');
-    response.status(ready ? 200 : 503).json({ status, checks: Object.fromEntries(results) });
+    response.setHeader('Cache-Control', 'no-store');
+    sendJson(response, ready ? 200 : 503, { status, checks: Object.fromEntries(results) });
   };
 }
 

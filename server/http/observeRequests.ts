@@ -1,12 +1,23 @@
-import type { RequestHandler } from 'express';
 import type { Pseudonym } from '../../platform/logging.ts';
 import type { Observe } from '../../platform/observer.ts';
 import { stateOf } from './requestState.ts';
+import { pathOf, type Stage } from './stages.ts';
 
-/** Gives each request its id and reports how it ended, also when the client went away. */
-export function observeRequests(observe: Observe, pseudonym: Pseudonym): RequestHandler {
+/**
+ * Gives each request its id and its route, and reports how it ended, also when the
+ * client went away.
+ *
+ * @param routes paths by which logs and metrics know a request; all others are `other`.
+ */
+export function observeRequests(
+  observe: Observe,
+  pseudonym: Pseudonym,
+  routes: readonly string[],
+): Stage {
   return (request, response, next) => {
     const state = stateOf(request);
+    const path = pathOf(request);
+    if (routes.includes(path)) state.route = path;
     response.setHeader('X-Request-Id', state.requestId);
     response.once('close', () => {
       if (!response.writableFinished) state.leaving.abort();
@@ -14,7 +25,7 @@ export function observeRequests(observe: Observe, pseudonym: Pseudonym): Request
       observe({
         type: 'requestFinished',
         requestId: state.requestId,
-        method: request.method,
+        method: request.method ?? '',
         route: state.route,
         // nginx's word for a client that left before the answer.
         status: response.writableFinished ? response.statusCode : 499,
@@ -26,14 +37,6 @@ export function observeRequests(observe: Observe, pseudonym: Pseudonym): Request
         orgHash: claims && pseudonym(claims.orgId),
       });
     });
-    next();
-  };
-}
-
-/** Names the route for logs and metrics. */
-export function route(name: string): RequestHandler {
-  return (request, _response, next) => {
-    stateOf(request).route = name;
     next();
   };
 }

@@ -1,8 +1,10 @@
-import type { ErrorRequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import { type ErrorCode, errorCodes } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
 import { toldByKind } from '../graphqlErrors.ts';
 import { stateOf } from './requestState.ts';
+import { sendJson } from './sendJson.ts';
+import type { OnError } from './stages.ts';
 
 /** How long a client should wait before it tries again, in seconds. */
 const retryAfterSeconds = 2;
@@ -12,20 +14,19 @@ const retryAfterSeconds = 2;
  *
  * A 401 carries no request id in its body: it is the same bytes for every cause.
  */
-export function sendError(response: Response, code: ErrorCode): void {
+export function sendError(response: ServerResponse, code: ErrorCode): void {
   const { status, message } = errorCodes[code];
   const state = stateOf(response.req);
   state.errorCode = code;
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   if (status === 503) response.setHeader('Retry-After', String(retryAfterSeconds));
   const extensions = status === 401 ? { code } : { code, requestId: state.requestId };
-  response.status(status).json({ errors: [{ message, extensions }] });
+  sendJson(response, status, { errors: [{ message, extensions }] });
 }
 
-/** The last handler: what a middleware threw becomes an answer with a code. */
-export function answerErrors(observe: Observe): ErrorRequestHandler {
-  // Express knows an error handler by its four parameters.
-  return (error, request, response, _next) => {
+/** What a stage threw becomes an answer with a code. */
+export function answerErrors(observe: Observe): OnError {
+  return (error, request, response) => {
     const { code } = toldByKind(error);
     const { requestId } = stateOf(request);
     if (code === 'INTERNAL' || code === 'UNAVAILABLE') {
