@@ -19,11 +19,13 @@ export type RequestState = {
   errorCode: ErrorCode | null;
 };
 
-const states = new WeakMap<IncomingMessage, RequestState>();
+// On the request itself: in a WeakMap each state would outlive its request by several collections.
+const stateKey = Symbol('rowhouse.request.state');
+type WithState = IncomingMessage & { [stateKey]?: RequestState };
 
 /** The state of a request; made when first asked for. */
-export function stateOf(request: IncomingMessage): RequestState {
-  const known = states.get(request);
+export function stateOf(request: WithState): RequestState {
+  const known = request[stateKey];
   if (known) return known;
   const state: RequestState = {
     requestId: givenId(request.headers['x-request-id']) ?? randomUUID(),
@@ -35,7 +37,7 @@ export function stateOf(request: IncomingMessage): RequestState {
     operationType: null,
     errorCode: null,
   };
-  states.set(request, state);
+  request[stateKey] = state;
   return state;
 }
 
