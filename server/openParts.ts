@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { assertLeastPrivilege } from '../db/assertLeastPrivilege.ts';
 import { appliedMigration, expectedMigration } from '../db/migrationLevel.ts';
 import { openPool } from '../db/pool.ts';
+import { makePoolMetrics } from '../db/poolMetrics.ts';
 import type { Config } from '../platform/config/settings.ts';
 import { keepTrying } from '../platform/keepTrying.ts';
 import type { Lifecycle } from '../platform/lifecycle.ts';
@@ -46,6 +47,7 @@ export function openParts(
     size: config.databasePoolSize,
     applicationName: 'rowhouse-api',
     statementTimeoutMs: config.databaseStatementTimeoutMs,
+    observer: makePoolMetrics(metrics.meter, 'rowhouse-api'),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
   });
   lifecycle.opened('database pool', () => pool.end());
