@@ -2,6 +2,7 @@ import pg from 'pg';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import { GuardedSocket } from './GuardedSocket.ts';
 import type { PoolObserver } from './poolMetrics.ts';
+import type { Limits } from './scope/settings.ts';
 
 /** How a pool of connections to Postgres behaves. */
 export type PoolOptions = {
@@ -17,6 +18,11 @@ export type PoolOptions = {
    * it; five seconds more than Postgres takes to cancel a statement, by default.
    */
   answerTimeoutMs?: number;
+  /**
+   * Whether a connection is a session of its own: then the limits are its settings from
+   * the start. A pooler refuses them, so there they have to travel with the statements.
+   */
+  hasSessions?: boolean;
   /** A connection broke. The pool has dropped it and goes on. */
   onConnectionError: (error: Error) => void;
   /** Told what the pool does. */
@@ -36,7 +42,7 @@ const keepAliveMs = 30_000;
  * connection breaks meanwhile.
  */
 export function openPool(options: PoolOptions): pg.Pool {
-  const { observer } = options;
+  const { statementTimeoutMs, answerTimeoutMs, hasSessions = true, observer } = options;
   const config: pg.PoolConfig = {
     connectionString: options.connectionString,
     max: options.size,
@@ -45,11 +51,12 @@ export function openPool(options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
-    // Statements here are too short for it to pay, and misjudged ones wait for it for seconds.
-    options: '-c jit=off',
     stream: () => new GuardedSocket(),
     ...(observer && { Client: timedClient(observer) }),
-    ...timeouts(options),
+    ...(hasSessions && sessionSettings(statementTimeoutMs)),
+    ...(statementTimeoutMs !== undefined && {
+      query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
+    }),
   };
   const pool = new BoundedPool(config, observer);
   // An error that nobody hears ends the process. The pool passes on what its idle clients have said.
@@ -58,13 +65,27 @@ export function openPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-function timeouts({ statementTimeoutMs, answerTimeoutMs }: PoolOptions): pg.PoolConfig {
-  if (statementTimeoutMs === undefined) return {};
+/** What bounds the statements of a session, which run at most so long. */
+export function limitsOf(statementTimeoutMs: number): Limits {
   return {
-    statement_timeout: statementTimeoutMs,
+    statement_timeout: String(statementTimeoutMs),
     // A connection that forgot its transaction is worse than one that is gone.
-    idle_in_transaction_session_timeout: statementTimeoutMs * 2,
-    query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
+    idle_in_transaction_session_timeout: String(statementTimeoutMs * 2),
+    // Statements here are too short for it to pay, and misjudged ones wait for it for seconds.
+    jit: 'off',
+  };
+}
+
+function sessionSettings(statementTimeoutMs: number | undefined): pg.PoolConfig {
+  const { jit, statement_timeout, idle_in_transaction_session_timeout } = limitsOf(
+    statementTimeoutMs ?? 0,
+  );
+  return {
+    options: `-c jit=${jit}`,
+    ...(statementTimeoutMs !== undefined && {
+      statement_timeout: Number(statement_timeout),
+      idle_in_transaction_session_timeout: Number(idle_in_transaction_session_timeout),
+    }),
   };
 }
 
