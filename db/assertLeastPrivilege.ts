@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Login } from './scope/asLogin.ts';
 
 /** A login that row-level security would not bind. */
 export class TooPowerfulLoginError extends Error {
@@ -6,13 +6,13 @@ export class TooPowerfulLoginError extends Error {
 }
 
 /**
- * Makes sure that neither the login of this pool nor any role it can become
+ * Makes sure that neither the login nor any role it can become
  * bypasses row-level security, and that it can become app_user.
  *
  * @throws TooPowerfulLoginError, saying which role it is and what to do.
  */
-export async function assertLeastPrivilege(pool: Pool): Promise<void> {
-  const { rows } = await pool.query<{ login: string; powerful: string | null; can_act: boolean }>(
+export async function assertLeastPrivilege(login: Login): Promise<void> {
+  const { rows } = await login.query<{ login: string; powerful: string | null; can_act: boolean }>(
     sql,
   );
   const [row] = rows;

@@ -13,8 +13,8 @@ export function expectedMigration(): number {
   return Number.parseInt(newest, 10);
 }
 
-/** The part of a pool that is called here. */
-type Database = { query(sql: string): Promise<{ rows: { level: string | null }[] }> };
+/** The part of a login that is called here. */
+type Database = { query(sql: string): Promise<{ rows: readonly { level: string | null }[] }> };
 
 /** Number of the newest migration of the database; 0 where there is none. */
 export async function appliedMigration(database: Database): Promise<number> {

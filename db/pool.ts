@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import { GuardedSocket } from './GuardedSocket.ts';
+import type { PoolObserver } from './poolMetrics.ts';
+import type { Limits } from './scope/settings.ts';
 
 /** How a pool of connections to Postgres behaves. */
 export type PoolOptions = {
@@ -16,8 +18,15 @@ export type PoolOptions = {
    * it; five seconds more than Postgres takes to cancel a statement, by default.
    */
   answerTimeoutMs?: number;
+  /**
+   * Whether a connection is a session of its own: then the limits are its settings from
+   * the start. A pooler refuses them, so there they have to travel with the statements.
+   */
+  hasSessions?: boolean;
   /** A connection broke. The pool has dropped it and goes on. */
   onConnectionError: (error: Error) => void;
+  /** Told what the pool does. */
+  observer?: PoolObserver;
 };
 
 /** How long a caller waits for a free connection before it is told UNAVAILABLE. */
@@ -33,7 +42,8 @@ const keepAliveMs = 30_000;
  * connection breaks meanwhile.
  */
 export function openPool(options: PoolOptions): pg.Pool {
-  const pool = new BoundedPool({
+  const { statementTimeoutMs, answerTimeoutMs, hasSessions = true, observer } = options;
+  const config: pg.PoolConfig = {
     connectionString: options.connectionString,
     max: options.size,
     application_name: options.applicationName,
@@ -41,28 +51,53 @@ export function openPool(options: PoolOptions): pg.Pool {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
-    // Statements here are too short for it to pay, and misjudged ones wait for it for seconds.
-    options: '-c jit=off',
     stream: () => new GuardedSocket(),
-    ...timeouts(options),
-  });
+    ...(observer && { Client: timedClient(observer) }),
+    ...(hasSessions && sessionSettings(statementTimeoutMs)),
+    ...(statementTimeoutMs !== undefined && {
+      query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
+    }),
+  };
+  const pool = new BoundedPool(config, observer);
   // An error that nobody hears ends the process. The pool passes on what its idle clients have said.
   pool.on('connect', (client) => client.on('error', options.onConnectionError));
   pool.on('error', () => {});
   return pool;
 }
 
-function timeouts({ statementTimeoutMs, answerTimeoutMs }: PoolOptions): pg.PoolConfig {
-  if (statementTimeoutMs === undefined) return {};
+/** What bounds the statements of a session, which run at most so long. */
+export function limitsOf(statementTimeoutMs: number): Limits {
   return {
-    statement_timeout: statementTimeoutMs,
+    statement_timeout: String(statementTimeoutMs),
     // A connection that forgot its transaction is worse than one that is gone.
-    idle_in_transaction_session_timeout: statementTimeoutMs * 2,
-    query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
+    idle_in_transaction_session_timeout: String(statementTimeoutMs * 2),
+    // Statements here are too short for it to pay, and misjudged ones wait for it for seconds.
+    jit: 'off',
+  };
+}
+
+function sessionSettings(statementTimeoutMs: number | undefined): pg.PoolConfig {
+  const { jit, statement_timeout, idle_in_transaction_session_timeout } = limitsOf(
+    statementTimeoutMs ?? 0,
+  );
+  return {
+    options: `-c jit=${jit}`,
+    ...(statementTimeoutMs !== undefined && {
+      statement_timeout: Number(statement_timeout),
+      idle_in_transaction_session_timeout: Number(idle_in_transaction_session_timeout),
+    }),
   };
 }
 
 class BoundedPool extends pg.Pool {
+  readonly #observer: PoolObserver | undefined;
+
+  constructor(config: pg.PoolConfig, observer: PoolObserver | undefined) {
+    super(config);
+    this.#observer = observer;
+    if (observer) observeUse(this, observer);
+  }
+
   override query(...args: never[]): never {
     const result: unknown = Reflect.apply(super.query, this, args);
     if (!(result instanceof Promise)) return result as never;
@@ -76,15 +111,51 @@ class BoundedPool extends pg.Pool {
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: ConnectCallback): undefined;
   override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
+    const startedMs = performance.now();
+    const connected = () => this.#observer?.waited(performance.now() - startedMs);
+    const failed = (cause: unknown) => {
+      // Timers may be early by a part of a millisecond.
+      if (performance.now() - startedMs >= waitMs - 1) this.#observer?.timedOut();
+      return unavailable(cause);
+    };
     if (callback) {
       // So comes `query`.
-      super.connect((error, ...rest) => callback(error && unavailable(error), ...rest));
+      super.connect((error, ...rest) => {
+        if (!error) connected();
+        callback(error && failed(error), ...rest);
+      });
       return undefined;
     }
-    return super.connect().catch((cause: unknown) => {
-      throw unavailable(cause);
-    });
+    return super.connect().then(
+      (client) => {
+        connected();
+        return client;
+      },
+      (cause: unknown) => {
+        throw failed(cause);
+      },
+    );
   }
+}
+
+function observeUse(pool: pg.Pool, observer: PoolObserver): void {
+  const sinceMs = new WeakMap<pg.PoolClient, number>();
+  pool.on('acquire', (client) => sinceMs.set(client, performance.now()));
+  pool.on('release', (_, client) => {
+    observer.used(performance.now() - (sinceMs.get(client) ?? performance.now()));
+  });
+  observer.opened(pool);
+}
+
+/** A client that tells how long it took to connect, which a pool has it do at once. */
+function timedClient(observer: PoolObserver): typeof pg.Client {
+  return class TimedClient extends pg.Client {
+    constructor(config: pg.ClientConfig) {
+      super(config);
+      const startedMs = performance.now();
+      this.once('connect', () => observer.created(performance.now() - startedMs));
+    }
+  };
 }
 
 function unavailable(cause: unknown): RowhouseError {

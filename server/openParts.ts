@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { assertLeastPrivilege } from '../db/assertLeastPrivilege.ts';
+import { assertSessions } from '../db/assertSessions.ts';
 import { appliedMigration, expectedMigration } from '../db/migrationLevel.ts';
-import { openPool } from '../db/pool.ts';
+import { limitsOf, openPool } from '../db/pool.ts';
+import { makePoolMetrics } from '../db/poolMetrics.ts';
+import { asLogin, type Login } from '../db/scope/asLogin.ts';
 import type { Config } from '../platform/config/settings.ts';
 import { keepTrying } from '../platform/keepTrying.ts';
 import type { Lifecycle } from '../platform/lifecycle.ts';
@@ -40,17 +42,25 @@ export function openParts(
     log.error({ err: error }, 'an observer failed'),
   );
 
+  const hasSessions = config.databasePreparedStatements;
   const pool = openPool({
     connectionString: config.databaseUrl,
     size: config.databasePoolSize,
     applicationName: 'rowhouse-api',
     statementTimeoutMs: config.databaseStatementTimeoutMs,
+    hasSessions,
+    observer: makePoolMetrics(metrics.meter, 'rowhouse-api'),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
   });
   lifecycle.opened('database pool', () => pool.end());
+  const limits = limitsOf(config.databaseStatementTimeoutMs);
+  const travellingLimits = hasSessions ? undefined : limits;
+  const login = asLogin(pool, travellingLimits);
 
   const preset = makePreset({
     pool,
+    usePrepared: hasSessions,
+    limits: travellingLimits,
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [
@@ -79,13 +89,13 @@ export function openParts(
     graphql: graphql.answer,
     whenBuilt: graphql.whenBuilt,
     verifier,
-    provision: makeProvision(pool),
+    provision: makeProvision(login),
     metrics,
     observe,
     pseudonym: makePseudonym(config.logPseudonymKey),
     checks: {
       database: remembered(async () => {
-        const applied = await appliedMigration(pool);
+        const applied = await appliedMigration(login);
         return { ok: applied >= expected, detail: `migration ${applied} of ${expected}` };
       }),
       schema: () => ({ ok: graphql.isBuilt() }),
@@ -103,8 +113,9 @@ export function openParts(
         log.error({ err: error, againInMs }, 'not ready');
       await keepTrying(
         async () => {
-          await assertMigrated(pool, expected);
-          await assertLeastPrivilege(pool);
+          if (hasSessions) await assertSessions(pool, limits);
+          await assertMigrated(login, expected);
+          await assertLeastPrivilege(login);
           await graphql.build(preset);
         },
         { signal: closing.signal, onFailure },
@@ -118,8 +129,8 @@ export function openParts(
   };
 }
 
-async function assertMigrated(pool: Pool, expected: number): Promise<void> {
-  const applied = await appliedMigration(pool);
+async function assertMigrated(login: Login, expected: number): Promise<void> {
+  const applied = await appliedMigration(login);
   if (applied >= expected) return;
   throw new Error(
     `The database is at migration ${applied}, and this version needs ${expected}: run npm run migrate.`,

@@ -9,7 +9,7 @@ import { PostGraphileRelayPreset } from 'postgraphile/presets/relay';
 import { makePgSmartTagsFromFilePlugin } from 'postgraphile/utils';
 import { pgSettings } from '../db/claims.ts';
 import { makeScopedPgService } from '../db/scope/makeScopedPgService.ts';
-import { type ScopeSettings, scopeSignal } from '../db/scope/settings.ts';
+import { type Limits, type ScopeSettings, scopeSignal } from '../db/scope/settings.ts';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import * as plugins from '../plugins/index.ts';
 import { stateOf } from './http/requestState.ts';
@@ -20,6 +20,10 @@ const tagsFile = fileURLToPath(new URL('../postgraphile.tags.json5', import.meta
 export type PresetOptions = {
   /** The API's login. */
   pool: Pool;
+  /** False behind a pooler that gives each transaction another connection. */
+  usePrepared?: boolean;
+  /** There, what a session of our own would have from its start. */
+  limits?: Limits | undefined;
   /** Plugins of this process: what it observes, what it serves in development. */
   processPlugins?: GraphileConfig.Plugin[];
   /** Whether to serve GraphiQL at `/`. */
@@ -30,8 +34,15 @@ export type PresetOptions = {
 
 /** The PostGraphile preset. Reads nothing from the environment. */
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
-  const { pool, processPlugins = [], graphiql = false, watch = false } = options;
-  const service = makeScopedPgService({ pool, schemas: ['app_public'], pubsub: watch });
+  const { pool, usePrepared = true, limits, processPlugins = [] } = options;
+  const { graphiql = false, watch = false } = options;
+  const service = makeScopedPgService({
+    pool,
+    schemas: ['app_public'],
+    pubsub: watch,
+    usePrepared,
+    limits,
+  });
   return {
     extends: [PostGraphileAmberPreset, PostGraphileRelayPreset, PgSimplifyInflectionPreset],
     plugins: [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Pool } from 'pg';
 import type { Claims } from '../db/claims.ts';
+import type { Login } from '../db/scope/asLogin.ts';
 import { makeProvision } from './provision.ts';
 
 const claims: Claims = {
@@ -17,23 +17,23 @@ const claims: Claims = {
   expiresAtMs: 0,
 };
 
-/** A pool that answers when it is told to, and knows what it was asked. */
-function fakePool() {
+/** A login that answers when it is told to, and knows what it was asked. */
+function fakeLogin() {
   const asked: unknown[][] = [];
   let answer: () => Promise<unknown> = async () => ({ rows: [] });
-  const pool = {
+  const login = {
     query(_sql: string, values: unknown[]) {
       asked.push(values);
       return answer();
     },
-  } as unknown as Pool;
-  return { pool, asked, answerWith: (next: typeof answer) => (answer = next) };
+  } as unknown as Login;
+  return { login, asked, answerWith: (next: typeof answer) => (answer = next) };
 }
 
 describe('provisioning', () => {
   test('asks once while a token says nothing new, also for requests that come at once', async () => {
-    const { pool, asked } = fakePool();
-    const provision = makeProvision(pool);
+    const { login, asked } = fakeLogin();
+    const provision = makeProvision(login);
     await Promise.all([provision(claims), provision({ ...claims }), provision(claims)]);
     await provision({ ...claims, sessionId: 'sess_2', expiresAtMs: 7 });
     expect(asked).toEqual([['user_ann', null, null, 'org_acme', 'acme', 'member']]);
@@ -47,17 +47,17 @@ describe('provisioning', () => {
     ['an address', { email: 'ann@example.com' }],
     ['another short name', { orgSlug: 'acme-2' }],
   ])('asks again for %s', async (_, news) => {
-    const { pool, asked } = fakePool();
-    const provision = makeProvision(pool);
+    const { login, asked } = fakeLogin();
+    const provision = makeProvision(login);
     await provision(claims);
     await provision({ ...claims, ...news });
     expect(asked).toHaveLength(2);
   });
 
   test('asks again after five minutes, in case a row was lost', async () => {
-    const { pool, asked } = fakePool();
+    const { login, asked } = fakeLogin();
     let nowMs = 0;
-    const provision = makeProvision(pool, () => nowMs);
+    const provision = makeProvision(login, () => nowMs);
     await provision(claims);
     nowMs = 299_999;
     await provision(claims);
@@ -68,8 +68,8 @@ describe('provisioning', () => {
   });
 
   test('tells a failure to all who wait for it, and tries again for the next', async () => {
-    const { pool, asked, answerWith } = fakePool();
-    const provision = makeProvision(pool);
+    const { login, asked, answerWith } = fakeLogin();
+    const provision = makeProvision(login);
     answerWith(async () => {
       throw new Error('gone');
     });
@@ -81,14 +81,14 @@ describe('provisioning', () => {
   });
 
   test('says in the personal space that there is no role', async () => {
-    const { pool, asked } = fakePool();
-    await makeProvision(pool)({ ...claims, orgId: 'user_ann', orgRole: '', orgSlug: null });
+    const { login, asked } = fakeLogin();
+    await makeProvision(login)({ ...claims, orgId: 'user_ann', orgRole: '', orgSlug: null });
     expect(asked).toEqual([['user_ann', null, null, 'user_ann', null, null]]);
   });
 
   test('forgets the oldest of very many', async () => {
-    const { pool, asked } = fakePool();
-    const provision = makeProvision(pool);
+    const { login, asked } = fakeLogin();
+    const provision = makeProvision(login);
     for (let i = 0; i <= 10_000; i++) await provision({ ...claims, userId: `user_${i}` });
     await provision({ ...claims, userId: 'user_10000' });
     expect(asked).toHaveLength(10_001);

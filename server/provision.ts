@@ -1,5 +1,5 @@
-import type { Pool } from 'pg';
 import type { Claims } from '../db/claims.ts';
+import type { Login } from '../db/scope/asLogin.ts';
 
 /** Makes sure that whom the claims name exists in the mirror. */
 export type Provision = (claims: Claims) => Promise<void>;
@@ -14,7 +14,7 @@ const maxSights = 10_000;
  * tokens. The database is asked when a token says something new; requests that
  * come in meanwhile wait for the same answer.
  */
-export function makeProvision(pool: Pool, nowMs: () => number = Date.now): Provision {
+export function makeProvision(login: Login, nowMs: () => number = Date.now): Provision {
   const sights = new Map<string, Sight>();
   /** Claims of a token are one object as long as it is cached: no need to spell them out again. */
   const sightsOf = new WeakMap<Claims, Sight>();
@@ -36,7 +36,7 @@ export function makeProvision(pool: Pool, nowMs: () => number = Date.now): Provi
     const known = sights.get(key);
     if (known && isFresh(known)) return known;
 
-    const done = pool
+    const done = login
       .query('select app_private.provision($1, $2, $3, $4, $5, $6)', facts)
       .then(() => {});
     const sight = { done, atMs: nowMs() };

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { WithPgClient } from 'postgraphile/@dataplan/pg';
 import { makePgService } from 'postgraphile/adaptors/pg';
 import { makeWithPgClient } from './makeWithPgClient.ts';
+import type { Limits } from './settings.ts';
 
 /** Where and how PostGraphile reaches Postgres. */
 export type ScopedPgServiceOptions = {
@@ -13,6 +14,8 @@ export type ScopedPgServiceOptions = {
   pubsub: boolean;
   /** False behind a pooler that gives each transaction another connection. */
   usePrepared?: boolean;
+  /** There, what a session of our own would have from its start. */
+  limits?: Limits | undefined;
 };
 
 /** PostGraphile's own service, with the caller's scope in place of its adaptor. */
@@ -30,10 +33,15 @@ export function makeScopedPgService({
   schemas,
   pubsub,
   usePrepared = true,
+  limits,
 }: ScopedPgServiceOptions): ScopedPgService {
   const service = makePgService({ pool, schemas: [...schemas], pubsub });
   // PostGraphile types its adaptors by the client they hand out; ours has no raw one outside a transaction.
-  const withPgClient = makeWithPgClient(pool, usePrepared) as unknown as WithPgClient<never>;
+  const withPgClient = makeWithPgClient(
+    pool,
+    usePrepared,
+    limits,
+  ) as unknown as WithPgClient<never>;
   const { pgSubscriber } = service as { pgSubscriber?: Grafast.Context['pgSubscriber'] };
   return {
     ...service,

@@ -10,6 +10,8 @@ import {
 } from './openConnection.ts';
 import {
   isReadOnly,
+  type Limits,
+  limitsStatement,
   ScopeError,
   type ScopeSettings,
   scopeSignal,
@@ -41,13 +43,19 @@ const maxTries = 3;
  * transaction that has ended takes no more.
  *
  * @param usePrepared false behind a pooler that gives each transaction another connection.
+ * @param limits there, what a session of our own would have from its start.
  */
-export function makeWithPgClient(pool: Pool, usePrepared = true): WithPgClient<ScopedClient> {
+export function makeWithPgClient(
+  pool: Pool,
+  usePrepared = true,
+  limits?: Limits,
+): WithPgClient<ScopedClient> {
+  const ofLogin = limits ? [limitsStatement(limits)] : [];
   return async (pgSettings: ScopeSettings | null, callback) => {
     if (pgSettings === undefined) throw new ScopeError('A scope needs settings.');
     const signal = pgSettings?.[scopeSignal];
     const connect = () => openConnection(pool, signal);
-    const scope = pgSettings ? [settingsStatement(pgSettings, usePrepared)] : [];
+    const scope = pgSettings ? [settingsStatement(pgSettings, usePrepared, limits)] : ofLogin;
     const isRead = isReadOnly(pgSettings);
     const statement = ({ text, values = [], name }: PgClientQuery): Statement => ({
       text,
@@ -83,7 +91,8 @@ async function single<Result>(
       const isLost = connection.isLost();
       connection.release('failed');
       // What lost against another has done nothing; a read may be done twice.
-      const mayRepeat = isRetryable(error) || (isLost && isRead && !isTimeout(error));
+      const mayReadAgain = isLost && isRead && !isTimeout(error) && !isRefusal(error);
+      const mayRepeat = isRetryable(error) || mayReadAgain;
       if (triesLeft === 0 || !mayRepeat) throw isLost ? lost(error, isRead) : error;
     }
   }
@@ -205,6 +214,11 @@ function isRetryable(error: unknown): boolean {
 
 function isTimeout(error: unknown): boolean {
   return error instanceof RowhouseError && error.code === 'TIMEOUT';
+}
+
+/** Whether a pooler had no connection for it in time. Sent again, it would wait as long again. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '08P01';
 }
 
 /** What is told where nobody knows what the server did. A timeout would say that it did nothing. */

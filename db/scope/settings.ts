@@ -24,26 +24,48 @@ export type ScopeSettings = Record<string, string | undefined> & {
   readonly [scopeSignal]?: AbortSignal;
 };
 
+/**
+ * What bounds each statement of a session, as Postgres's settings. A session of our own
+ * has them from its start. Behind a pooler there is none, so they travel with each statement.
+ */
+export type Limits = Record<(typeof limitNames)[number], string>;
+
+const limitNames = ['statement_timeout', 'idle_in_transaction_session_timeout', 'jit'] as const;
+
 /** A setting that the scope does not know, or a scope without a role. */
 export class ScopeError extends Error {
   override readonly name = 'ScopeError';
 }
 
-const text = `select ${names.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
+const text = setting(names);
+const textWithLimits = setting([...names, ...limitNames]);
+const textOfLimits = setting(limitNames);
 
 /**
  * The statement that puts a caller's settings into the transaction it runs in.
  *
  * @throws ScopeError where there is no role, since that would run as the login,
  * or a setting that is not in the list above, since it would be lost.
+ * @param limits where the session does not have them.
  */
-export function settingsStatement(pgSettings: ScopeSettings, usePrepared: boolean): Statement {
+export function settingsStatement(
+  pgSettings: ScopeSettings,
+  usePrepared: boolean,
+  limits?: Limits,
+): Statement {
   for (const name of Object.keys(pgSettings)) {
     if (!names.includes(name as never)) throw new ScopeError(`Unknown setting of a scope: ${name}`);
   }
   if (!pgSettings.role) throw new ScopeError('A scope needs a role.');
   const values = names.map((name) => pgSettings[name] ?? defaultOf(name));
-  return { text, values, name: usePrepared ? 'rowhouse_scope' : undefined };
+  const name = usePrepared ? 'rowhouse_scope' : undefined;
+  if (!limits) return { text, values, name };
+  return { text: textWithLimits, values: [...values, ...valuesOf(limits)], name };
+}
+
+/** The statement that bounds what the login itself does in the transaction it runs in. */
+export function limitsStatement(limits: Limits): Statement {
+  return { text: textOfLimits, values: valuesOf(limits) };
 }
 
 /** Whether statements of this scope cannot write, so that one may be sent again. */
@@ -56,6 +78,14 @@ export const cleanStatement = `select current_user = session_user and ${names
   .filter((name) => name.includes('.'))
   .map((name) => `coalesce(current_setting('${name}', true), '') = ''`)
   .join(' and ')} as is_clean`;
+
+function setting(all: readonly string[]): string {
+  return `select ${all.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
+}
+
+function valuesOf(limits: Limits): string[] {
+  return limitNames.map((name) => limits[name]);
+}
 
 function defaultOf(name: (typeof names)[number]): string {
   return name === 'transaction_read_only' ? 'off' : '';

@@ -84,6 +84,7 @@ describe('values', () => {
       databaseWorkerUrl: undefined,
       databaseOwnerUrl: undefined,
       databasePoolSize: 10,
+      databasePreparedStatements: true,
       databaseStatementTimeoutMs: 10_000,
       clerkIssuer: undefined,
       clerkJwksUrl: undefined,

@@ -168,6 +168,17 @@ export const settings = {
     reveal: 'value',
     requiredBy: [],
   },
+  databasePreparedStatements: {
+    variable: 'DATABASE_PREPARED_STATEMENTS',
+    section: 'Database',
+    kind: flag,
+    default: 'true',
+    meaning:
+      'Whether a connection of the API to Postgres is its own for as long as it lives, so that statements are prepared on it once. Set it to `false` behind PgBouncer in transaction mode. See [PgBouncer](pgbouncer.md).',
+    tradeOff: 'Without them Postgres parses and plans each statement each time.',
+    reveal: 'value',
+    requiredBy: [],
+  },
   databaseStatementTimeoutMs: {
     variable: 'DATABASE_STATEMENT_TIMEOUT_MS',
     section: 'Database',

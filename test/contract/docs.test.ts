@@ -148,6 +148,7 @@ const runBy: Record<string, readonly string[]> = {
   'docs/relay.md': ['graphql', 'json'],
   'docs/schema-guide.md': ['sql', 'graphql'],
   'docs/tenancy.md': ['sql'],
+  'docs/pgbouncer.md': ['ini'],
   'docs/runbook.md': ['sql'],
   // A picture; the folders in it are checked as the page's words are.
   'docs/architecture.md': ['mermaid'],
