@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Logger, migrate as runCommitted } from 'graphile-migrate';
+import { clearAllPools } from 'graphile-migrate/dist/pg.js';
 import { runMigrations as migrateQueue } from 'graphile-worker';
 import { Client } from 'pg';
 import { ensureLogin, ensureRoles } from './roles.ts';
@@ -45,6 +46,8 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
     onProgress('The database is up to date.');
   } finally {
+    // graphile-migrate keeps its connection for a moment, and ends the process when that breaks.
+    clearAllPools();
     // Ends the session, and the lock with it.
     await owner.end();
   }
