@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { projectRoot } from '../platform/config/settings.ts';
 import { type BenchCaller, callerHeader, writeCaller } from './callers.ts';
 
 /** A server that answers the operations. */
@@ -27,7 +30,7 @@ export const contestants: readonly Contestant[] = [
   {
     key: 'shipped',
     title: 'Rowhouse as shipped',
-    entry: ['server/main.ts'],
+    entry: serveEntry(),
     settings: ({ url, jwksUrl }) => ({
       CLERK_ISSUER: url,
       CLERK_JWKS_URL: jwksUrl,
@@ -55,6 +58,13 @@ export const contestants: readonly Contestant[] = [
     ...byHeader,
   },
 ];
+
+/** What `npm run serve` gives to Node. */
+function serveEntry(): string[] {
+  const file = join(projectRoot, 'package.json');
+  const [, ...entry] = JSON.parse(readFileSync(file, 'utf8')).scripts.serve.split(' ');
+  return entry;
+}
 
 /** A contestant by its key. */
 export function contestantOf(key: ContestantKey): Contestant {

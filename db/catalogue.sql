@@ -386,12 +386,15 @@ $function$
 -- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_public.me()
- RETURNS app_public.users
+ RETURNS SETOF app_public.users
  LANGUAGE sql
- STABLE PARALLEL SAFE
- SET search_path TO ''
+ STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
- SELECT u.*::app_public.users AS u
+ SELECT u.id,
+     u.email,
+     u.name,
+     u.created_at,
+     u.updated_at
     FROM app_public.users u
    WHERE (u.id = ( SELECT app_hidden.current_user_id() AS current_user_id));
 END

@@ -5,5 +5,6 @@ export { NodeIdsPlugin } from './NodeIdsPlugin.ts';
 export { NotFoundPlugin } from './NotFoundPlugin.ts';
 export { PageLimitsPlugin } from './PageLimitsPlugin.ts';
 export { RankedByPlugin } from './RankedByPlugin.ts';
+export { SingleRowFunctionsPlugin } from './SingleRowFunctionsPlugin.ts';
 export { TenantKeysPlugin } from './TenantKeysPlugin.ts';
 export { ViewerPlugin } from './ViewerPlugin.ts';

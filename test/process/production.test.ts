@@ -94,6 +94,13 @@ describe('the image', () => {
     expect(scripted.filter((path) => !packages[path]?.dev)).toEqual([]);
   });
 
+  test('starts its processes as npm run does', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    for (const name of ['serve', 'worker', 'migrate']) {
+      expect(read('deploy/entrypoint.sh')).toContain(`exec ${scripts[name]} "$@"`);
+    }
+  });
+
   test('knows three processes, and says so of any other', async () => {
     const { code, text } = await runToEnd('shell');
     expect(code).toBe(64);
