@@ -7,6 +7,10 @@ import { serializeError } from './errors/serializeError.ts';
 /** What waits for a slow reader of stdout at most; beyond it lines are dropped. */
 const bufferBytes = 16 * 1024 * 1024;
 
+/** Lines leave together: as many as fill this, or what has come within the delay. */
+const writeBytes = 8_192;
+const lineDelayMs = 50;
+
 /** Keys whose value is never written, at the top of a line and where headers are logged. */
 const secretKeys = ['authorization', 'cookie', 'password', 'token', 'secret'];
 const headerPaths = ['headers', 'req.headers', 'request.headers'];
@@ -88,8 +92,14 @@ export function logConsole(log: Pick<Logger, 'warn'>): void {
 }
 
 function openStdout(): DestinationStream & { flush(done?: (error?: Error) => void): void } {
-  // With a minimum of one byte a line still leaves at once, but `flush` waits for lines under way.
-  const stdout = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: bufferBytes });
+  // A write for each line would cost a busy process more than the line itself.
+  const stdout = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: writeBytes,
+    periodicFlush: lineDelayMs,
+    maxLength: bufferBytes,
+  });
   // Without its flushSync, which pino calls after a fatal line: where nobody reads stdout any more
   // it blocks the process for ever. Whoever ends a process waits for `flush`, for a while.
   return {

@@ -72,6 +72,6 @@ function sendBuffer(
 ): void {
   const send = () => response.writeHead(statusCode, headers).end(buffer);
   // Its listeners cost as much as the rest of a small answer.
-  if (buffer.length < compressFromBytes) send();
+  if (buffer.length < compressFromBytes || !request.headers['accept-encoding']) send();
   else void compress(request, response, send);
 }

@@ -60,6 +60,7 @@ describe('a long document', () => {
       );
     }
     const worker = await startWorker();
+    await worker.line(({ msg }) => msg === 'job');
     await untilDone();
     expect(await search(ann, 'third')).toEqual([id]);
     expect(await search(ann, 'first')).toEqual([]);
@@ -70,6 +71,7 @@ describe('a long document', () => {
     const id = await write(ann, long('gone'));
     await as(ann, (client) => client.query('delete from app_public.documents where id = $1', [id]));
     const worker = await startWorker();
+    await worker.line(({ msg }) => msg === 'job');
     await untilDone();
     expect(jobsOf(worker)).toMatchObject([{ outcome: 'succeeded' }]);
   });
@@ -101,6 +103,7 @@ describe('a job that cannot be done', () => {
         attempts: 1,
         last_error: expect.stringMatching(/orgId|documentId|object/),
       });
+    await until('a line for each job', () => jobsOf(worker).length > payloads.length);
     expect(
       jobsOf(worker)
         .map(({ outcome }) => outcome)
@@ -128,7 +131,10 @@ describe('two workers at once', () => {
     for (let i = 0; i < 40; i++) ids.push(await write(ann, long(`word${i}`)));
     const workers = await Promise.all([startWorker(), startWorker()]);
     await untilDone();
-    const done = workers.flatMap(jobsOf);
+    const done = await until('40 lines', () => {
+      const lines = workers.flatMap(jobsOf);
+      return lines.length >= 40 && lines;
+    });
     expect(new Set(done.map(({ jobId }) => jobId)).size).toBe(40);
     expect(done.map(({ outcome, attempt }) => [outcome, attempt])).toEqual(
       ids.map(() => ['succeeded', 1]),
