@@ -8,8 +8,6 @@ export type Operation = {
   variables?: (places: Places) => Record<string, unknown>;
   /** The most 8 KB pages it may touch, cached or not. */
   maxBuffers: number;
-  /** Functions it calls whose bodies Postgres plans apart. */
-  functions?: string[];
 };
 
 /** A page, forward or back. */
@@ -74,7 +72,6 @@ export const operations: Operation[] = [
     name: 'me',
     query: '{ me { id name email } }',
     maxBuffers: 3,
-    functions: ['app_public.me()'],
   },
   {
     name: 'search',
