@@ -89,7 +89,7 @@ async function single<Result>(
       return result as Result;
     } catch (error) {
       const isLost = connection.isLost();
-      connection.release('failed');
+      connection.release('doubtful');
       // What lost against another has done nothing; a read may be done twice.
       const mayReadAgain = isLost && isRead && !isTimeout(error) && !isRefusal(error);
       const mayRepeat = isRetryable(error) || mayReadAgain;
@@ -110,10 +110,13 @@ async function transaction<Result>(
   const turns = makeTurns();
   let isOpen = false;
   let hasEnded = false;
+  let isInOtherHands = false;
   const send: Send = async (next, arrayMode) => {
     // The connection may be another caller's by now.
     if (hasEnded) throw new Error('The transaction has ended.');
     return turns.take(async () => {
+      // By a rollback or commit that did not come from here: the settings have ended with it.
+      if (isOpen && connection.raw.getTransactionStatus() === 'I') throw new LeftError();
       const result = connection.run(isOpen ? next : [...opening, ...next], arrayMode);
       // Not before: what could not be sent has opened nothing.
       isOpen = true;
@@ -126,11 +129,11 @@ async function transaction<Result>(
     return ended;
   };
 
-  const clientAt = (level: number): ScopedClient => {
-    const nested = makeTurns();
+  const clientAt = (level: number, nested = makeTurns()): ScopedClient => {
     return {
       get rawClient() {
         if (hasEnded) throw new Error('The transaction has ended.');
+        isInOtherHands = true;
         // Sent ahead of whatever the caller sends. Its failure shows in that.
         if (!isOpen) send([]).catch(noop);
         return connection.raw;
@@ -145,19 +148,28 @@ async function transaction<Result>(
     };
   };
 
+  const outermost = makeTurns();
   try {
-    const result = await work(clientAt(1));
+    const result = await work(clientAt(1, outermost));
+    // A nested one that nobody waited for is not to be committed by half.
+    if (outermost.isTaken()) await outermost.take(async () => {});
     if (isOpen) assertCommitted(await end('commit'));
-    connection.release('ok');
+    connection.release(isInOtherHands ? 'doubtful' : 'ok');
     return result;
   } catch (error) {
     const isLost = connection.isLost();
     if (isOpen && !hasEnded && !isLost) await end('rollback').catch(noop);
-    connection.release('failed');
+    connection.release('doubtful');
     throw isLost ? lost(error, isRead) : error;
   } finally {
     hasEnded = true;
   }
+}
+
+/** The transaction was ended by a statement within it, and the rest of it would run as the login. */
+class LeftError extends Error {
+  override readonly name = 'LeftError';
+  override readonly message = 'The transaction was ended from within.';
 }
 
 /** Sends the next statements of a transaction. */

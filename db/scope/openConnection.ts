@@ -1,9 +1,9 @@
-import { DatabaseError, type Pool, type PoolClient } from 'pg';
+import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import { BatchQuery, type BatchResult, type Statement } from './BatchQuery.ts';
 import { cancelStatement } from './cancelStatement.ts';
 import { noticeOf, type PgNotice } from './notices.ts';
-import { cleanStatement } from './settings.ts';
+import { cleanStatements } from './settings.ts';
 
 /** A connection of the pool, in the hands of one caller. */
 export type ScopeConnection = {
@@ -18,10 +18,11 @@ export type ScopeConnection = {
   /** Whether the connection is gone, or what it would do next is anybody's guess. */
   isLost(): boolean;
   /**
-   * Gives the connection back; destroys it unless it is known to be as clean as
-   * it came. After an error the pool gets it only when it has shown that it is.
+   * Gives the connection back; destroys it when it is lost, or a transaction is open.
+   * Where it may not be as clean as it came, which is after an error and in the hands
+   * of others, the pool gets it only when it has shown that it is.
    */
-  release(outcome: 'ok' | 'failed'): void;
+  release(outcome: 'ok' | 'doubtful'): void;
 };
 
 /** A result with what the server remarked meanwhile. */
@@ -137,8 +138,9 @@ export function hasOutlived(error: unknown): boolean {
 /** Whether a connection is back at its login role, with no transaction and no settings of a caller. */
 async function prove(raw: PoolClient): Promise<boolean> {
   try {
-    const { rows } = await raw.query(cleanStatement);
-    return rows[0]?.is_clean === true && raw.getTransactionStatus() === 'I';
+    // Of several statements there are several results, which the types do not know.
+    const [first] = (await raw.query(cleanStatements)) as unknown as QueryResult[];
+    return first?.rows[0]?.is_clean === true && raw.getTransactionStatus() === 'I';
   } catch {
     return false;
   }

@@ -73,11 +73,15 @@ export function isReadOnly(pgSettings: ScopeSettings | null): boolean {
   return pgSettings?.transaction_read_only === 'on';
 }
 
-/** Selects `is_clean`: whether a connection is its login again, with no setting of a caller. */
-export const cleanStatement = `select current_user = session_user and ${names
+/**
+ * Two statements and more in one text. The first selects `is_clean`: whether a
+ * connection is its login again, with no setting of a caller. The others undo what
+ * somebody has set for the session, such as a time limit.
+ */
+export const cleanStatements = `select current_user = session_user and ${names
   .filter((name) => name.includes('.'))
   .map((name) => `coalesce(current_setting('${name}', true), '') = ''`)
-  .join(' and ')} as is_clean`;
+  .join(' and ')} as is_clean; reset all; unlisten *`;
 
 function setting(all: readonly string[]): string {
   return `select ${all.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;

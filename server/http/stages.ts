@@ -42,8 +42,9 @@ export function on(route: string, stage: Stage, ...methods: readonly ('GET' | 'P
   };
 }
 
-/** The path of a request, as it was sent. */
+/** The path of a request, as it was sent; also where proxies send the whole URL. */
 export function pathOf({ url = '' }: IncomingMessage): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
+  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '');
+  const query = target.indexOf('?');
+  return query < 0 ? target : target.slice(0, query);
 }

@@ -117,8 +117,9 @@ async function attack(
           return outcomeOf(answer);
         },
         (error) => {
+          if (error instanceof LeakError) leaks.push(error.message);
           leaks.push(...foreignNames(String(error), member));
-          return String(error.code ?? error);
+          return String(error.code ?? error.name);
         },
       );
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
@@ -130,6 +131,11 @@ async function attack(
   const broken = await findBroken(scene.database, acknowledged);
   const { clients, unclean } = await probe(pool);
   return { outcomes, leaks, broken, unclean, connections: clients };
+}
+
+/** An answer held what is another member's, of the same organization or not. */
+class LeakError extends Error {
+  override readonly name = 'LeakError';
 }
 
 const pick = <Item>(items: readonly Item[], draw: () => number): Item =>
@@ -151,6 +157,11 @@ function outcomeOf(answer: unknown): string {
   return error ? String(error.extensions.code) : 'answered';
 }
 
+type MeAnswer = { me?: { rowId: string }; viewer?: { organization?: { name: string } } };
+
+/** The key in a global id. */
+const keyOf = (id: string): string => JSON.parse(Buffer.from(id, 'base64').toString('utf8'))[1];
+
 /** The requests that are mixed. Those that change something note what was acknowledged. */
 function makeRequests({ pool, run, members }: Scene, acknowledged: string[]) {
   const withPgClient = makeWithPgClient(pool) as unknown as WithPgClient;
@@ -164,10 +175,14 @@ function makeRequests({ pool, run, members }: Scene, acknowledged: string[]) {
         member,
         '{ me { rowId: id } viewer { role permissions organization { name } } }',
       );
-      const { viewer } = (answer.data ?? {}) as { viewer?: { organization?: { name: string } } };
+      const { me, viewer } = (answer.data ?? {}) as MeAnswer;
       // The name of an organization is its id here.
-      const name = viewer?.organization?.name;
-      if (name?.startsWith('org<') && name !== member.orgId) throw new Error(`saw ${name}`);
+      for (const [seen, own] of [
+        [me?.rowId && keyOf(me.rowId), member.userId],
+        [viewer?.organization?.name, member.orgId],
+      ]) {
+        if (seen && seen !== own) throw new LeakError(`${member.userId} was taken for ${seen}`);
+      }
       return answer;
     },
     page: (member) =>
@@ -184,7 +199,7 @@ function makeRequests({ pool, run, members }: Scene, acknowledged: string[]) {
         ([name]) => name !== member.userId,
       );
       if (others.length > 0)
-        throw new Error(`${member.userId} was given ${others[0]} as their own`);
+        throw new LeakError(`${member.userId} was given ${others[0]} as their own`);
       return answer;
     },
     search: (member) =>
@@ -259,7 +274,10 @@ function makeRequests({ pool, run, members }: Scene, acknowledged: string[]) {
         `select current_user <> session_user as is_other, ${claims}`,
       );
       const [found] = rows;
-      const left = Object.values(found).filter((value) => value !== '' && value !== false);
+      // 'f' is a boolean whose type was garbled on its way.
+      const left = Object.values(found).filter(
+        (value) => !['', 'f', false].includes(value as never),
+      );
       if (left.length > 0) return { seen: left };
       return pool.query('select title as seen from app_public.documents').then(
         ({ rows: seen }) => ({ seen }),
@@ -299,8 +317,9 @@ async function findBroken(
   { superuser }: TestDatabase,
   acknowledged: readonly string[],
 ): Promise<string[]> {
-  const { rows } = await superuser.query<{ title: string; n: number; org_id: string }>(
-    'select title, org_id, count(*)::int as n from app_public.documents group by 1, 2',
+  type Row = { title: string; n: number; org_id: string; owner_id: string };
+  const { rows } = await superuser.query<Row>(
+    'select title, org_id, owner_id, count(*)::int as n from app_public.documents group by 1, 2, 3',
   );
   const counts = new Map(rows.map(({ title, n }) => [title, n]));
   return [
@@ -311,6 +330,9 @@ async function findBroken(
     ...rows
       .filter(({ title, org_id }) => (title.match(/org<\d+>/)?.[0] ?? org_id) !== org_id)
       .map(({ title, org_id }) => `in ${org_id}: ${title}`),
+    ...rows
+      .filter(({ title, owner_id }) => (title.match(/user<\d+>/)?.[0] ?? owner_id) !== owner_id)
+      .map(({ title, owner_id }) => `of ${owner_id}: ${title}`),
   ];
 }
 

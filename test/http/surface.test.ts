@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { signIn, startApi, type TestApi } from '../support/api.ts';
@@ -229,6 +230,20 @@ describe('in production', () => {
     for (const path of ['/%', '/graphql/../healthz%00', '/graphql%2F', '//graphql']) {
       const { status } = await send(`${api.url}${path}`);
       expect({ path, status }).toEqual({ path, status: 404 });
+    }
+  });
+
+  test('a path is found also where a proxy sends the whole URL', async () => {
+    const { hostname, port } = new URL(api.url);
+    for (const path of [`${api.url}/healthz`, `http://elsewhere/healthz?a=b`]) {
+      const status = await new Promise((resolve, reject) => {
+        const asked = request({ hostname, port, path, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        asked.on('error', reject).end();
+      });
+      expect({ path, status }).toEqual({ path, status: 200 });
     }
   });
 

@@ -14,7 +14,7 @@ export type RecordingPool = {
 };
 
 const bookkeeping =
-  /^\s*(begin|commit|rollback|savepoint|release)\b|set_config\(|^\s*set jit|is_clean$/i;
+  /^\s*(begin|commit|rollback|savepoint|release)\b|set_config\(|^\s*set jit|as is_clean;/i;
 
 /** Makes a recording pool in front of another. */
 export function makeRecordingPool(first: Pool): RecordingPool {

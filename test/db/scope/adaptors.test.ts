@@ -474,6 +474,52 @@ describe('unlike the stock adaptor, the scope', () => {
     expect(await count()).toBe(0);
   });
 
+  test('does not call a transaction done that was ended from within', async () => {
+    const work = ours()(writing, (client) =>
+      client.withTransaction(async (inner) => {
+        await inner.query({ text: 'insert into play.things (id) values (1)' });
+        await (inner as PgClient & { rawClient: Pool }).rawClient.query('rollback');
+        // Would run as the login.
+        await inner.query({ text: 'select current_user' }).catch(() => {});
+      }),
+    );
+    await expect(work).rejects.toThrow('ended from within');
+    expect(await count()).toBe(0);
+  });
+
+  test('waits for a nested transaction that nobody waited for', async () => {
+    await ours()(writing, (client) =>
+      client.withTransaction(async (outer) => {
+        void outer.withTransaction(async (inner) => {
+          await inner.query({ text: 'insert into play.things (id) values (1)' });
+          await inner.query({ text: 'select pg_sleep(0.05)' });
+          await inner.query({ text: 'insert into play.things (id) values (2)' });
+        });
+      }),
+    );
+    expect(await count()).toBe(2);
+  });
+
+  test.each([
+    ['a role', 'set session role app_user'],
+    ['a claim', "select set_config('jwt.user_id', 'mallory', false)"],
+    ['that nothing may be written', 'set session characteristics as transaction read only'],
+    ['no time limit', 'set statement_timeout = 0'],
+    ['a channel', 'listen gossip'],
+  ])('lets nobody inherit what raw statements set for the session: %s', async (_what, text) => {
+    const state = `select current_user, current_setting('statement_timeout') as lasts,
+      nullif(current_setting('jwt.user_id', true), '') as claim,
+      current_setting('default_transaction_read_only') as cannot_write,
+      array(select pg_listening_channels()) as channels`;
+    const before = (await pool.query(state)).rows;
+    await ours()(writing, (client) =>
+      client.withTransaction(async (inner) => {
+        await (inner as PgClient & { rawClient: Pool }).rawClient.query(text);
+      }),
+    );
+    expect((await pool.query(state)).rows).toEqual(before);
+  });
+
   test('sends nothing after the end of a transaction', async () => {
     let late: PgClient | undefined;
     await ours()(writing, (client) =>

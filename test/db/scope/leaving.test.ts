@@ -136,6 +136,17 @@ describe('a caller whose signal is aborted', () => {
     expect([pool.totalCount, pool.idleCount]).toEqual([1, 1]);
     await pool.end();
   });
+
+  test('when all is done harms nobody who has the connection by then', async () => {
+    const leaving = new AbortController();
+    const { pool, withPgClient, send } = work('select 1', reading, leaving.signal);
+    await send();
+    const next = query(withPgClient, writing, 'select 1 as n from pg_sleep(0.5)');
+    await running();
+    leaving.abort();
+    expect(await next).toEqual([{ n: 1 }]);
+    await pool.end();
+  });
 });
 
 describe('a client that closes its socket', () => {

@@ -168,6 +168,23 @@ describe('a server that never answers', () => {
     await expectWhole();
   });
 
+  test('does not keep its place in the pool from those who wait', async () => {
+    const onlyOne = openTestPool(
+      { apiUrl: proxy.url },
+      { statementTimeoutMs: 5_000, answerTimeoutMs: 300 },
+    );
+    const asking = makeWithPgClient(onlyOne) as unknown as WithPgClient;
+    await query(asking, writing, 'select 1');
+    proxy.next('back', 'halfOpen');
+    const lost = expect(query(asking, writing, 'select 1')).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    const next = query(asking, writing, 'select 1 as n');
+    await lost;
+    expect(await next).toEqual([{ n: 1 }]);
+    await onlyOne.end();
+  });
+
   test('is given up on while it should prove that it is clean', async () => {
     await expect(ask('selekt')).rejects.toMatchObject({ code: '42601' });
     // The answer has come, and the proof is on its way.

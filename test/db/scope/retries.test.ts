@@ -32,8 +32,9 @@ const things = async () =>
 
 /** Terminates the backends that run this; true when there was one. */
 async function terminate(text: string): Promise<boolean> {
+  // Waits until it is gone: one that is still ending would be counted twice.
   const { rows } = await database.superuser.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity
      where datname = current_database() and application_name = 'test'
        and state <> 'idle' and query = $1`,
     [text],
