@@ -1,5 +1,11 @@
-/** Cursors and ids in the member's organization. */
-export type Places = { row20: string; row1500: string; documentId: string };
+/** Cursors and ids in the member's organization; the member's own, and one of the member's documents. */
+export type Places = {
+  row20: string;
+  row1500: string;
+  documentId: string;
+  memberId: string;
+  ownDocumentId: string;
+};
 
 /** What is planned, and what it may cost. */
 export type Operation = {
@@ -8,6 +14,8 @@ export type Operation = {
   variables?: (places: Places) => Record<string, unknown>;
   /** The most 8 KB pages it may touch, cached or not. */
   maxBuffers: number;
+  /** How many statements it takes; one, where nothing is said. */
+  statements?: number;
 };
 
 /** A page, forward or back. */
@@ -21,7 +29,7 @@ export const page = /* GraphQL */ `
 /** 21 rows, each on a page of its own, and the way down the index. */
 const pageBuffers = 21 + 5;
 
-/** The reads whose plans are kept. */
+/** The operations whose plans are kept. */
 export const operations: Operation[] = [
   { name: 'page', query: page, maxBuffers: pageBuffers },
   {
@@ -72,6 +80,54 @@ export const operations: Operation[] = [
     name: 'me',
     query: '{ me { id name email } }',
     maxBuffers: 3,
+  },
+  {
+    name: 'viewer',
+    query: '{ viewer { role permissions user { name } organization { name kind } } }',
+    maxBuffers: 3,
+    statements: 2,
+  },
+  {
+    name: 'organizations',
+    query: /* GraphQL */ `{
+      organizations {
+        edges { node { id name memberships { totalCount edges { node { role user { name } } } } } }
+      }
+    }`,
+    maxBuffers: 100,
+  },
+  {
+    name: 'by-owner',
+    query: /* GraphQL */ `query ($owner: ID!) {
+      documents(condition: { owner: $owner }, orderBy: [CREATED_AT_ASC]) {
+        edges { cursor node { id title } }
+      }
+    }`,
+    variables: ({ memberId }) => ({ owner: memberId }),
+    maxBuffers: pageBuffers,
+  },
+  {
+    name: 'create',
+    query: /* GraphQL */ `mutation {
+      createDocument(input: { document: { title: "New", body: "Text" } }) { document { id title } }
+    }`,
+    maxBuffers: 40,
+  },
+  {
+    name: 'update',
+    query: /* GraphQL */ `mutation ($id: ID!) {
+      updateDocument(input: { id: $id, patch: { title: "Better" } }) { document { id title } }
+    }`,
+    variables: ({ ownDocumentId }) => ({ id: ownDocumentId }),
+    maxBuffers: 40,
+  },
+  {
+    name: 'delete',
+    query: /* GraphQL */ `mutation ($id: ID!) {
+      deleteDocument(input: { id: $id }) { deletedDocumentId }
+    }`,
+    variables: ({ ownDocumentId }) => ({ id: ownDocumentId }),
+    maxBuffers: 12,
   },
   {
     name: 'search',

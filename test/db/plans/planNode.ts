@@ -9,9 +9,16 @@ export const nodesOf = (plan: PlanNode): PlanNode[] => [
   ...(plan.Plans ?? []).flatMap(nodesOf),
 ];
 
-/** Whether it reads a whole table of ours. */
+/**
+ * Whether it reads a whole table of ours. Of a hundred organizations that is two
+ * pages, as fast as their index.
+ */
 export const readsWholeTable = (node: PlanNode) =>
-  node['Node Type'] === 'Seq Scan' && String(node.Schema).startsWith('app_');
+  node['Node Type'] === 'Seq Scan' &&
+  String(node.Schema).startsWith('app_') &&
+  node['Relation Name'] !== 'organizations';
+/** Whether it makes a row of its own, such as one that is inserted, with its defaults. */
+export const isNewRow = (node: PlanNode) => node['Node Type'] === 'Result';
 /** Whether it runs once, before the rest. */
 export const isInitPlan = (node: PlanNode) => node['Parent Relationship'] === 'InitPlan';
 /** Whether it parses a search query. */
