@@ -27,22 +27,20 @@ comment on function app_public.act_for(text) is 'The organization there is.';
 */
 
 with recursive changing as (
-  select f.oid, f.name from linted_function f
+  select f.oid from linted_function f
   where f.body ~* '\mset_config\s*\(' or f.body ~* '\mupdate\s+(pg_catalog\.)?pg_settings\M'
     or f.lanname = 'plpgsql' and f.code ~* '(?:^|;|\mbegin\M|\mthen\M|\melse\M|\mloop\M)\s*(?:set|reset)\s'
 ),
-path as (
-  select r.oid as start, r.oid, array[r.oid] as seen from request_function r
-  union all
-  select p.start, c.callee, p.seen || c.callee
-  from path p join function_call c on c.caller = p.oid
-  where c.callee <> all (p.seen) and p.oid not in (select oid from changing)
+-- Backwards from there: whoever calls one of them, and whom it calls to get there.
+reaching as (
+  select c.oid, null::oid as by_way_of from changing c
+  union
+  select c.caller, c.callee from reaching r join function_call c on c.callee = r.oid
 )
-select distinct on (f.name)
+select
   f.name as object,
-  format('It reaches a change of settings: %s.', (
-    select string_agg(s.oid::regprocedure::text, ' → ' order by s.place) from unnest(p.seen) with ordinality as s (oid, place)
-  )) as detail,
+  case when f.oid in (select c.oid from changing c) then 'It changes settings.'
+    else format('It calls %s, and so changes settings.', string_agg(r.by_way_of::regprocedure::text, ', ' order by r.by_way_of::regprocedure::text)) end as detail,
   null as fix
-from path p join changing c on c.oid = p.oid join linted_function f on f.oid = p.start
-order by f.name, cardinality(p.seen)
+from reaching r join request_function f on f.oid = r.oid
+group by f.oid, f.name
