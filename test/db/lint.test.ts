@@ -428,5 +428,41 @@ function closeToTheLine() {
       sql: 'reset role; create role spoon_stranger login bypassrls',
       finds: [],
     },
+    {
+      claim: 'a default may read the claims itself',
+      sql: `alter table app_public.documents alter org_id set default nullif(current_setting('jwt.org_id', true), '')`,
+      finds: [],
+    },
+    {
+      claim: 'pg_settings is a way to change settings',
+      sql: `
+        create function app_public.a() returns void language sql volatile
+        begin atomic update pg_settings set setting = 'x' where name = 'jwt.org_id'; end;
+        grant execute on function app_public.a() to app_user;
+        comment on function app_public.a() is 'A.'`,
+      finds: ['settings_reachable app_public.a()'],
+    },
+    {
+      claim:
+        'indexes of two collations, or a unique key that a longer one begins with, are no copies',
+      sql: `
+        create index documents_a_idx on app_public.documents (org_id, title);
+        create index documents_b_idx on app_public.documents (org_id, title collate "C");
+        create unique index documents_a_key on app_public.documents (org_id, body);
+        create index documents_c_idx on app_public.documents (org_id, body, title)`,
+      finds: [],
+    },
+    {
+      claim: 'a unique key of an expression is there for its own sake',
+      sql: 'create unique index documents_a_key on app_public.documents (org_id, lower(title))',
+      finds: [],
+    },
+    {
+      claim: 'statistics of other columns say nothing of the owner',
+      sql: `
+        drop statistics app_public.documents_org_id_owner_id_stat;
+        create statistics app_public.s (dependencies) on org_id, title from app_public.documents`,
+      finds: ['owner_without_statistics app_public.documents'],
+    },
   ];
 }
