@@ -18,7 +18,10 @@ const steps: readonly Step[] = [
   { name: 'dead code', run: () => command('knip', '--no-config-hints') },
   { name: 'migrations', run: checkMigrations },
   { name: 'generated docs', run: () => command('node', 'dev/docs.ts', '--check') },
-  { name: 'schema and catalogue', run: () => command('node', 'dev/derived.ts', '--check') },
+  {
+    name: 'schema, catalogue and its lint',
+    run: () => command('node', 'dev/derived.ts', '--check', '--lint'),
+  },
 ];
 
 new Command('check')

@@ -43,5 +43,6 @@ describe('the derived pages', () => {
     expect(code).toBe(1);
     expect(output).toContain('docs/configuration.md');
     expect(output).toContain('docs/errors.md');
+    expect(output).toContain('docs/lint.md');
   });
 });

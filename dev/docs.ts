@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { renderLintPage } from '../db/lintPage.ts';
 import { renderConfigurationPage } from '../platform/config/page.ts';
 import { projectRoot } from '../platform/config/settings.ts';
 import { renderErrorsPage } from '../platform/errors/page.ts';
@@ -10,10 +11,11 @@ import { renderErrorsPage } from '../platform/errors/page.ts';
 const pages = {
   'docs/configuration.md': renderConfigurationPage,
   'docs/errors.md': renderErrorsPage,
+  'docs/lint.md': renderLintPage,
 };
 
 const { check, root } = new Command('docs')
-  .description('Writes docs/configuration.md and docs/errors.md.')
+  .description('Writes docs/configuration.md, docs/errors.md and docs/lint.md.')
   .option('--check', 'write nothing; exit with 1 if a page is not what the code says')
   .option('--root <folder>', 'the project whose pages are meant', projectRoot)
   .parse()

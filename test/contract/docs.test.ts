@@ -1,6 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { houseOptions } from '../../db/lint.ts';
+import { houseIgnores, readLintIgnores } from '../../db/lintIgnores.ts';
+import { makeLintReport } from '../../db/lintReport.ts';
+import { readLintRules } from '../../db/lintRules.ts';
 import { projectRoot, settings } from '../../platform/config/settings.ts';
 import { errorCodes } from '../../platform/errors/registry.ts';
 import { conventions } from '../db/conventions.ts';
@@ -127,11 +131,19 @@ describe('samples of SQL', () => {
   });
 
   test.each(['README.md', 'docs/schema-guide.md'])(
-    'of %s keep to the conventions of every table',
+    'of %s keep to the catalogue lint and the conventions of every table',
     async (page) => {
       const samples = readSamples(page).filter(({ language }) => language === 'sql');
       expect(samples).toHaveLength(1);
       for (const { text } of samples) await runSql(database.ownerUrl, text);
+      const rules = readLintRules();
+      const ignores = readLintIgnores(houseIgnores, rules);
+      const report = await makeLintReport(database.ownerUrl, rules, ignores, {
+        ...houseOptions,
+        // Other tests of the cluster make logins of their own.
+        loginRoles: ['rowhouse_api', 'rowhouse_worker'],
+      });
+      expect(report.findings).toEqual([]);
       const broken: string[] = [];
       for (const { claim, offenders } of conventions) {
         const { rows } = await database.superuser.query(offenders);

@@ -14,7 +14,7 @@ export type Sample = {
 };
 
 /** Pages written from code: their generators answer for them. */
-export const generatedPages = ['docs/configuration.md', 'docs/errors.md'];
+export const generatedPages = ['docs/configuration.md', 'docs/errors.md', 'docs/lint.md'];
 
 /** Every page of the project, as a path below its root. */
 export async function listPages(): Promise<string[]> {
