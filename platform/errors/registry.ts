@@ -74,6 +74,13 @@ export const errorCodes = {
     remedy: 'Try again after `Retry-After`, or after a growing, random pause.',
     isRetryable: true,
   },
+  INTERRUPTED: {
+    status: 503,
+    message: 'This was interrupted.',
+    meaning: 'Of a background job: the process that worked on it ended in the middle.',
+    remedy: 'Wait: it is tried again. As a dead letter, ask an operator to let it run again.',
+    isRetryable: true,
+  },
   INTERNAL: {
     status: 500,
     message: 'Something went wrong on our side.',
@@ -140,6 +147,7 @@ export const sqlStates: readonly SqlStateRow[] = [
   { sqlState: 'RW403', code: 'FORBIDDEN', meaning: 'Ours: the caller may not.' },
   { sqlState: 'RW404', code: 'NOT_FOUND', meaning: 'Ours: nothing there that the caller may see.' },
   { sqlState: 'RW409', code: 'CONFLICT', meaning: 'Ours: the state does not allow it.' },
+  { sqlState: 'RW423', code: 'CONFLICT', meaning: 'Ours: this attempt at a job is over.' },
   { sqlState: '23502', code: 'BAD_USER_INPUT', meaning: 'A value is missing.' },
   {
     sqlState: '23503',
