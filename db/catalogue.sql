@@ -195,18 +195,18 @@ create policy insert_worker on graphile_worker._private_job_queues for insert to
 create policy select_worker on graphile_worker._private_job_queues for select to app_worker
   using true;
 create policy update_held on graphile_worker._private_job_queues for update to app_worker
-  using ((locked_by IS NULL) OR (locked_by = ( SELECT w.id FROM app_private.workers w WHERE ((w.id = current_setting('app.worker_id'::text, true)) AND (w.dead_at IS NULL)))))
-  with check ((locked_by IS NULL) OR (locked_by = ( SELECT w.id FROM app_private.workers w WHERE ((w.id = current_setting('app.worker_id'::text, true)) AND (w.dead_at IS NULL)))));
+  using ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)))
+  with check ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)));
 
 create policy delete_held on graphile_worker._private_jobs for delete to app_worker
-  using (locked_by = ( SELECT w.id FROM app_private.workers w WHERE ((w.id = current_setting('app.worker_id'::text, true)) AND (w.dead_at IS NULL))));
+  using (locked_by = current_setting('app.worker_id'::text, true));
 create policy insert_clockwork on graphile_worker._private_jobs for insert to app_worker
   with check ((locked_by IS NULL) AND ((payload ->> 'orgId'::text) IS NULL));
 create policy select_worker on graphile_worker._private_jobs for select to app_worker
   using true;
 create policy update_held on graphile_worker._private_jobs for update to app_worker
-  using ((locked_by IS NULL) OR (locked_by = ( SELECT w.id FROM app_private.workers w WHERE ((w.id = current_setting('app.worker_id'::text, true)) AND (w.dead_at IS NULL)))) OR ((payload ->> 'orgId'::text) IS NULL))
-  with check ((locked_by IS NULL) OR (locked_by = ( SELECT w.id FROM app_private.workers w WHERE ((w.id = current_setting('app.worker_id'::text, true)) AND (w.dead_at IS NULL)))) OR ((payload ->> 'orgId'::text) IS NULL));
+  using ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)) OR ((payload ->> 'orgId'::text) IS NULL))
+  with check ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)) OR ((payload ->> 'orgId'::text) IS NULL));
 
 create policy all_in_time on graphile_worker._private_known_crontabs for all to app_worker
   using true
@@ -217,8 +217,6 @@ create policy all_worker on graphile_worker._private_tasks for all to app_worker
   with check true;
 
 -- Grants
-
-grant select (id, dead_at) on app_private.workers to app_worker;
 
 grant select (org_id, id, task, subject_id, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
 
@@ -899,7 +897,8 @@ CREATE OR REPLACE FUNCTION app_private.tg_jobs__guard()
  SET search_path TO ''
 AS $function$
 begin
-  if (old.payload ->> 'orgId' is not null or new.payload ->> 'orgId' is not null)
+  if (old.payload::text <> new.payload::text or old.task_id <> new.task_id)
+    and (old.payload ->> 'orgId' is not null or new.payload ->> 'orgId' is not null)
     and pg_catalog.row_security_active('graphile_worker._private_jobs')
   then
     raise exception 'The payload of a job stays as it is.' using errcode = 'RW403';

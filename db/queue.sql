@@ -26,9 +26,9 @@ to app_worker;
 
 do $$
 declare
-  -- Who this connection is, as long as it has not been declared dead.
-  me constant text := $sql$(select w.id from app_private.workers as w
-    where w.id = pg_catalog.current_setting('app.worker_id', true) and w.dead_at is null)$sql$;
+  -- Who this connection is. One that was declared dead and does not know it yet may
+  -- take a job: the next sweep returns it.
+  me constant text := $sql$pg_catalog.current_setting('app.worker_id', true)$sql$;
   tenantless constant text := $sql$payload ->> 'orgId' is null$sql$;
   wanted record;
 begin
@@ -83,19 +83,20 @@ create index if not exists jobs_org_id_priority_idx on graphile_worker._private_
 create index if not exists jobs_locked_by_idx on graphile_worker._private_jobs
   (locked_by) where locked_by is not null;
 
+-- Each on the columns that change only there, so that taking a job costs nothing:
+-- whatever ends an attempt writes its error or the time of the next.
 do $$
 declare
   wanted record;
 begin
   for wanted in
     select * from (values
-      ('_100_guard', $sql$before update on graphile_worker._private_jobs for each row
-        when (old.payload::text is distinct from new.payload::text or old.task_id <> new.task_id)
+      ('_100_guard', $sql$before update of payload, task_id on graphile_worker._private_jobs for each row
         execute function app_private.tg_jobs__guard()$sql$),
-      ('_200_supersede', $sql$before update on graphile_worker._private_jobs for each row
+      ('_200_supersede', $sql$before update of key on graphile_worker._private_jobs for each row
         when (old.key is not null and new.key is null)
         execute function app_private.tg_jobs__supersede()$sql$),
-      ('_500_bury', $sql$after update on graphile_worker._private_jobs for each row
+      ('_500_bury', $sql$after update of last_error, run_at, max_attempts, key on graphile_worker._private_jobs for each row
         when ((new.locked_at is null and new.attempts >= new.max_attempts)
             <> (old.locked_at is null and old.attempts >= old.max_attempts)
           or (new.locked_at is null and new.flags ? 'superseded'))

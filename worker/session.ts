@@ -84,7 +84,7 @@ export async function openSession(options: RunnerOptions, heart: Heart): Promise
     const idle = runner.stop('asked to stop').catch(() => {});
     const ask = setTimeout(() => stopAll(), Math.min(undisturbedMs, patienceMs));
     const tooLate = sleep(patienceMs, undefined, { ref: false });
-    await Promise.race([idle.then(() => untilQuiet(pool)), tooLate]);
+    await Promise.race([idle.then(() => untilWritten(queue)), tooLate]);
     clearTimeout(ask);
     // What did not end in time is for the next worker.
     abandoned.abort();
@@ -169,8 +169,8 @@ function makeEvents(
 }
 
 /** graphile-worker does not wait for what it writes about its last jobs. */
-async function untilQuiet(pool: Pool): Promise<void> {
-  while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await sleep(5);
+async function untilWritten(queue: QueuePool): Promise<void> {
+  while (queue.held().length > 0) await sleep(5);
 }
 
 /** The queue's own words, on the level below ours: its events are reported above. */

@@ -1,5 +1,5 @@
 --! Previous: sha1:0a6c2a3c051d2461d6d1bc550df99de04087149d
---! Hash: sha1:5b64fbdbee0f32550541aabee699d5b25a0033e4
+--! Hash: sha1:613e5add5d172227b5a583e0208ae44607ab74da
 --! Message: jobs
 
 -- Jobs: who works on them, how they are added, and how an attempt at one ends.
@@ -28,8 +28,7 @@ drop function if exists app_private.beat(text, bigint[], interval);
 drop function if exists app_private.end_worker(text);
 drop function if exists app_private.return_jobs(text[], bigint[], interval);
 drop function if exists app_private.register_worker(text, text, text);
--- The policies of the queue read them, and npm run migrate makes those again.
-drop table if exists app_private.workers cascade;
+drop table if exists app_private.workers;
 drop table if exists app_private.queue_turn;
 
 -- One row per runner of a worker process, under the name by which it locks jobs.
@@ -48,7 +47,6 @@ create table app_private.workers (
 );
 -- Each worker changes its row every few seconds.
 alter table app_private.workers set (fillfactor = 50);
-grant select (id, dead_at) on app_private.workers to app_worker;
 
 comment on table app_private.workers is 'Worker processes and their heartbeats.';
 comment on column app_private.workers.id is 'The name under which it locks jobs.';
@@ -431,7 +429,8 @@ create or replace function app_private.tg_jobs__guard() returns trigger
 language plpgsql volatile set search_path = ''
 as $$
 begin
-  if (old.payload ->> 'orgId' is not null or new.payload ->> 'orgId' is not null)
+  if (old.payload::text <> new.payload::text or old.task_id <> new.task_id)
+    and (old.payload ->> 'orgId' is not null or new.payload ->> 'orgId' is not null)
     and pg_catalog.row_security_active('graphile_worker._private_jobs')
   then
     raise exception 'The payload of a job stays as it is.' using errcode = 'RW403';

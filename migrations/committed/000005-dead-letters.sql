@@ -1,5 +1,5 @@
---! Previous: sha1:5b64fbdbee0f32550541aabee699d5b25a0033e4
---! Hash: sha1:a192aad05940215ea8734e557c426e0cbcc133be
+--! Previous: sha1:613e5add5d172227b5a583e0208ae44607ab74da
+--! Hash: sha1:aef0a5778556fde417040690d962a04f766eeaee
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their
