@@ -514,7 +514,7 @@ begin
     and j.locked_by = nullif(pg_catalog.current_setting('app.worker_id', true), '')
   for no key update;
   if not found then
-    raise exception 'This attempt is over.' using errcode = 'RW423';
+    raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
   perform
     pg_catalog.set_config('jwt.org_id', coalesce(job.payload ->> 'orgId', ''), true),

@@ -37,7 +37,7 @@ export type Failure = {
 };
 
 /** So says `app_private.enter_attempt` of an attempt that is no longer this worker's. */
-const overState = 'RW423';
+const over = { code: 'RW409', constraint: 'attempt_is_held' };
 
 /**
  * Opens an attempt at a job. Its endings are tried again while the database is away,
@@ -115,7 +115,8 @@ async function whileAway<Result>(
 }
 
 function isOver(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === overState;
+  if (!(error instanceof pg.DatabaseError)) return false;
+  return error.code === over.code && error.constraint === over.constraint;
 }
 
 /** Whether a job is no longer in the queue. */

@@ -1,5 +1,5 @@
 --! Previous: sha1:0a6c2a3c051d2461d6d1bc550df99de04087149d
---! Hash: sha1:613e5add5d172227b5a583e0208ae44607ab74da
+--! Hash: sha1:2b4aff9fd244128b4402f6ed329fbfbfdee15226
 --! Message: jobs
 
 -- Jobs: who works on them, how they are added, and how an attempt at one ends.
@@ -317,7 +317,7 @@ begin
     and j.locked_by = nullif(pg_catalog.current_setting('app.worker_id', true), '')
   for no key update;
   if not found then
-    raise exception 'This attempt is over.' using errcode = 'RW423';
+    raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
   perform
     pg_catalog.set_config('jwt.org_id', coalesce(job.payload ->> 'orgId', ''), true),
@@ -508,7 +508,7 @@ comment on function app_private.next_turn(text) is 'The turn of the next job of 
 comment on function app_private.advance_turn() is 'Notes the turn that the queue has reached.';
 comment on function app_private.sweep(text, interval) is 'Declares workers dead that have not beaten for so long, and returns their jobs.';
 comment on function app_private.enqueue(text, uuid, jsonb, text, timestamptz, integer, text) is 'Adds a job about a row of the caller''s organization; returns its id.';
-comment on function app_private.enter_attempt(app_private.attempt) is 'Holds an attempt until the end of the transaction and enters its organization; RW423 when it is over.';
+comment on function app_private.enter_attempt(app_private.attempt) is 'Holds an attempt until the end of the transaction and enters its organization; RW409 of the constraint attempt_is_held when it is over.';
 comment on function app_private.complete_attempt(app_private.attempt) is 'Ends a job that is done.';
 comment on function app_private.fail_attempt(app_private.attempt, text, text, boolean) is 'Ends an attempt that failed.';
 comment on function app_private.purge_queue(app_private.attempt) is 'Deletes heartbeats of dead workers and unused queue names; the job queue__purge.';

@@ -1,5 +1,5 @@
---! Previous: sha1:613e5add5d172227b5a583e0208ae44607ab74da
---! Hash: sha1:aef0a5778556fde417040690d962a04f766eeaee
+--! Previous: sha1:2b4aff9fd244128b4402f6ed329fbfbfdee15226
+--! Hash: sha1:ac70ce103be73e5394ad6d6a87d689bb09b4a9d5
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their

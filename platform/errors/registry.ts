@@ -147,7 +147,6 @@ export const sqlStates: readonly SqlStateRow[] = [
   { sqlState: 'RW403', code: 'FORBIDDEN', meaning: 'Ours: the caller may not.' },
   { sqlState: 'RW404', code: 'NOT_FOUND', meaning: 'Ours: nothing there that the caller may see.' },
   { sqlState: 'RW409', code: 'CONFLICT', meaning: 'Ours: the state does not allow it.' },
-  { sqlState: 'RW423', code: 'CONFLICT', meaning: 'Ours: this attempt at a job is over.' },
   { sqlState: '23502', code: 'BAD_USER_INPUT', meaning: 'A value is missing.' },
   {
     sqlState: '23503',
