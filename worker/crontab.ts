@@ -2,12 +2,12 @@
  * When jobs run by the clock, in graphile-worker's crontab format (UTC). Such a job
  * belongs to no organization, and each is idempotent.
  *
- * `jobKey` keeps one of a kind waiting at most, and `fill` makes up for runs missed
- * in that time: together, all that were missed are caught up by one run. Returning
- * the jobs of dead workers is not here: it cannot wait for a minute, and every
- * heartbeat does it.
+ * `fill` is the time between two runs, so that all that were missed while no worker
+ * was there are caught up by one: the last of them. `jobKey` keeps one of a kind
+ * waiting at most. Returning the jobs of dead workers is not here: it cannot wait
+ * for a minute, and every heartbeat does it.
  */
 export const crontab = `
-# Heartbeats of dead workers and names of queues that are not used, every hour.
-17 * * * * queue__purge ?fill=1d&jobKey=queue__purge&max=5
+# Every hour: heartbeats of dead workers, and names of queues that are not used.
+17 * * * * queue__purge ?fill=1h&jobKey=queue__purge&max=5
 `;

@@ -9,7 +9,7 @@ import type { Entry } from './testWorker.ts';
 
 /** Workers on a database of their own, and the ledger of what they did outside. */
 export type Fleet = {
-  database: TestDatabase;
+  database: FleetDatabase;
   /** Starts a worker; resolves when it takes jobs. */
   start(settings?: Settings): Promise<Program>;
   /** Starts one without waiting for it. */
@@ -28,6 +28,9 @@ export type Fleet = {
   close(): Promise<void>;
 };
 
+/** What a fleet needs of a database. */
+export type FleetDatabase = Pick<TestDatabase, 'workerUrl' | 'superuser' | 'provision' | 'close'>;
+
 type AddOptions = { orgId?: string; maxAttempts?: number };
 
 /** Fast enough for a test, slow enough for a machine that does other things too. */
@@ -39,13 +42,12 @@ export const quick: Settings = {
 };
 
 /** Opens a database with organizations and a table of effects, for workers with test tasks. */
-export async function openFleet(): Promise<Fleet> {
-  const database = await openTestDatabase();
-  const { superuser } = database;
+export async function openFleet(given?: FleetDatabase): Promise<Fleet> {
+  const database = given ?? (await openTestDatabase());
   for (const orgId of ['org_acme', 'org_globex']) {
     await database.provision({ userId: 'user_ann', orgId });
   }
-  await superuser.query(effects);
+  await database.superuser.query(effects);
   const dir = mkdtempSync(join(tmpdir(), 'rowhouse-jobs-'));
   const files = { ledger: join(dir, 'ledger'), driver: join(dir, 'driver') };
   const programs: Program[] = [];
@@ -70,14 +72,14 @@ export async function openFleet(): Promise<Fleet> {
       return program;
     },
     async add(task, payloads, options) {
-      const ids = await addJobs(superuser, task, payloads, options);
+      const ids = await addJobs(database.superuser, task, payloads, options);
       for (const id of ids) appendFileSync(files.driver, `${id}\n`);
       return ids;
     },
     ledger: () => readLines(files.ledger).map((line) => JSON.parse(line) as Entry),
     acknowledged: () => readLines(files.driver),
     async effects() {
-      const { rows } = await superuser.query(
+      const { rows } = await database.superuser.query(
         'select job_id, number from app_private.test_effects order by at',
       );
       return rows;
@@ -86,7 +88,7 @@ export async function openFleet(): Promise<Fleet> {
       await until(
         'an empty queue',
         async () => {
-          const { rowCount } = await superuser.query(
+          const { rowCount } = await database.superuser.query(
             'select from graphile_worker._private_jobs limit 1',
           );
           return rowCount === 0;
@@ -96,9 +98,10 @@ export async function openFleet(): Promise<Fleet> {
     },
     async clear() {
       await Promise.all(programs.splice(0).map((program) => program.close()));
-      await superuser.query(
+      await database.superuser.query(
         `delete from graphile_worker._private_jobs; delete from app_private.test_effects;
-         delete from app_private.workers; delete from app_public.dead_letters`,
+         delete from app_private.workers; delete from app_public.dead_letters;
+         update app_private.queue_turn set turn = 0`,
       );
       for (const file of Object.values(files)) rmSync(file, { force: true });
     },
