@@ -1,5 +1,5 @@
 --! Previous: sha1:0a6c2a3c051d2461d6d1bc550df99de04087149d
---! Hash: sha1:2b4aff9fd244128b4402f6ed329fbfbfdee15226
+--! Hash: sha1:28c9347f9ed307f25aab1a5e4767ace29ed2bea7
 --! Message: jobs
 
 -- Jobs: who works on them, how they are added, and how an attempt at one ends.
@@ -137,6 +137,8 @@ $$;
 -- priority. This row holds the lowest turn that waits, where newcomers join.
 create table app_private.queue_turn (
   is_only boolean not null default true,
+  -- As wide as graphile-worker's priority.
+  -- squawk-ignore prefer-bigint-over-smallint
   turn smallint not null default 0,
   constraint queue_turn_pkey primary key (is_only),
   constraint queue_turn_is_only_check check (is_only)

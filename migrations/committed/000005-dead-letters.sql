@@ -1,5 +1,5 @@
---! Previous: sha1:2b4aff9fd244128b4402f6ed329fbfbfdee15226
---! Hash: sha1:ac70ce103be73e5394ad6d6a87d689bb09b4a9d5
+--! Previous: sha1:28c9347f9ed307f25aab1a5e4767ace29ed2bea7
+--! Hash: sha1:09e43be2ac3d4170a84adbfc8314a2bfe9222ab6
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their
@@ -23,6 +23,7 @@ create table app_public.dead_letters (
   task text not null,
   subject_id text,
   error_code text not null,
+  -- squawk-ignore prefer-bigint-over-int
   attempts integer not null,
   request_id text,
   queued_at timestamptz not null,
