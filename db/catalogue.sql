@@ -48,7 +48,7 @@ table app_public.dead_letters  -- row-level security, forced
   id uuid not null default uuidv7()
   job_id bigint not null
   task text not null
-  subject_id text
+  subject text
   error_code text not null
   attempts integer not null
   request_id text
@@ -57,7 +57,7 @@ table app_public.dead_letters  -- row-level security, forced
   updated_at timestamp with time zone not null default now()
   constraint dead_letters_error_code_check CHECK ((error_code ~ '^[A-Z][A-Z_]{0,62}$'::text))
   constraint dead_letters_request_id_check CHECK ((length(request_id) <= 255))
-  constraint dead_letters_subject_id_check CHECK ((length(subject_id) <= 255))
+  constraint dead_letters_subject_check CHECK ((length(subject) <= 255))
   constraint dead_letters_task_check CHECK ((length(task) <= 128))
   constraint dead_letters_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
   constraint dead_letters_pkey PRIMARY KEY (org_id, id)
@@ -218,7 +218,7 @@ create policy all_worker on graphile_worker._private_tasks for all to app_worker
 
 -- Grants
 
-grant select (org_id, id, task, subject_id, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
+grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
 
 grant delete, select on app_public.documents to app_user;
 grant insert (title, body) on app_public.documents to app_user;
@@ -460,23 +460,22 @@ $function$
 ;
 grant execute on function app_private.end_worker(text) to app_worker;
 
-CREATE OR REPLACE FUNCTION app_private.enqueue(task text, row_id uuid, payload jsonb DEFAULT '{}'::jsonb, job_key text DEFAULT NULL::text, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, max_attempts integer DEFAULT NULL::integer, queue_name text DEFAULT NULL::text)
+CREATE OR REPLACE FUNCTION app_private.enqueue(task text, row_id uuid, payload jsonb DEFAULT '{}'::jsonb, job_key text DEFAULT NULL::text, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, max_attempts integer DEFAULT NULL::integer, queue_name text DEFAULT NULL::text, org_id text DEFAULT app_hidden.current_org_id())
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
 declare
-  tenant text := app_hidden.current_org_id();
-  key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, tenant, enqueue.row_id));
+  key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
   job record;
 begin
-  if tenant is null then
+  if enqueue.org_id is null then
     raise exception 'A job needs an organization.' using errcode = 'RW403';
   end if;
   select * into job from graphile_worker.add_job(
     identifier => enqueue.task,
     payload => (enqueue.payload || pg_catalog.jsonb_build_object(
-      'orgId', tenant,
+      'orgId', enqueue.org_id,
       'userId', app_hidden.current_user_id(),
       'requestId', app_hidden.current_request_id(),
       'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
@@ -489,9 +488,9 @@ begin
     -- One that waits already keeps its turn.
     priority => coalesce(
       (select j.priority from graphile_worker._private_jobs as j where j.key = key_used and j.is_available),
-      app_private.next_turn(tenant)
+      app_private.next_turn(enqueue.org_id)
     ),
-    flags => array['org:' || tenant]
+    flags => array['org:' || enqueue.org_id]
   );
   return job.id;
 end;
@@ -747,7 +746,7 @@ begin
     update graphile_worker._private_jobs as j
     set locked_by = null, locked_at = null, last_error = 'INTERRUPTED: The worker ended in the middle of it.',
       run_at = case when j.attempts < 3 then j.run_at
-        else pg_catalog.now() + pg_catalog.exp(least(j.attempts, 10) - 1) * interval '1 second' end
+        else pg_catalog.now() + pg_catalog.power(2, least(j.attempts, 10) - 2) * interval '1 second' end
     from lost where j.id = lost.id
   )
   select pg_catalog.count(*) into returned from lost;
@@ -827,7 +826,7 @@ CREATE OR REPLACE FUNCTION app_private.tg_documents__enqueue_index()
  SET search_path TO ''
 AS $function$
 begin
-  perform app_private.enqueue('documents__index', new.id);
+  perform app_private.enqueue('documents__index', new.id, org_id => new.org_id);
   return null;
 end;
 $function$
@@ -860,7 +859,7 @@ begin
     delete from app_public.dead_letters as d
     where d.org_id = new.payload ->> 'orgId' and d.job_id = new.id;
   else
-    insert into app_public.dead_letters (org_id, job_id, task, subject_id, error_code, attempts, request_id, queued_at)
+    insert into app_public.dead_letters (org_id, job_id, task, subject, error_code, attempts, request_id, queued_at)
     select o.id, new.id, t.identifier, pg_catalog.left(new.payload ->> 'rowId', 255),
       app_private.error_code(new.last_error), new.attempts,
       pg_catalog.left(new.payload ->> 'requestId', 255), new.created_at

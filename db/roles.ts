@@ -61,9 +61,12 @@ export async function ensureLogin(
       : `revoke app_user from ${id(login)}`,
     `grant ${group} to ${id(login)} with inherit true, set false`,
   ];
+  const wrong = actsForCallers
+    ? `not yet a member of app_user and ${group}`
+    : `not yet a member of ${group}, or still one of app_user`;
   if (!(await mayCreateRoles(owner))) {
     throw new RolesMissingError(
-      `The login "${login}" is missing or its memberships are not right, and "${owner.user}" may not change roles. Have an administrator run: ${[`create role ${id(login)} login noinherit`, ...steps, ''].join('; ').trim()}`,
+      `The login "${login}" is missing or ${wrong}, and "${owner.user}" may not change roles. Have an administrator run: ${[`create role ${id(login)} login noinherit`, ...steps, ''].join('; ').trim()}`,
     );
   }
   if (!rows[0].exists) {

@@ -1,5 +1,5 @@
 --! Previous: sha1:0a6c2a3c051d2461d6d1bc550df99de04087149d
---! Hash: sha1:28c9347f9ed307f25aab1a5e4767ace29ed2bea7
+--! Hash: sha1:2229b6f7d3ca117b9a7b255ee76f94c58549ec20
 --! Message: jobs
 
 -- Jobs: who works on them, how they are added, and how an attempt at one ends.
@@ -20,7 +20,7 @@ drop function if exists app_private.enter_attempt(app_private.attempt);
 drop type if exists app_private.attempt;
 drop function if exists app_private.drop_jobs(bigint[]);
 drop function if exists app_private.retry_jobs(bigint[]);
-drop function if exists app_private.enqueue(text, uuid, jsonb, text, timestamptz, integer, text);
+drop function if exists app_private.enqueue(text, uuid, jsonb, text, timestamptz, integer, text, text);
 drop function if exists app_private.next_turn(text);
 drop function if exists app_private.sweep(text, interval);
 drop function if exists app_private.advance_turn();
@@ -91,7 +91,7 @@ begin
     update graphile_worker._private_jobs as j
     set locked_by = null, locked_at = null, last_error = 'INTERRUPTED: The worker ended in the middle of it.',
       run_at = case when j.attempts < 3 then j.run_at
-        else pg_catalog.now() + pg_catalog.exp(least(j.attempts, 10) - 1) * interval '1 second' end
+        else pg_catalog.now() + pg_catalog.power(2, least(j.attempts, 10) - 2) * interval '1 second' end
     from lost where j.id = lost.id
   )
   select pg_catalog.count(*) into returned from lost;
@@ -252,9 +252,10 @@ grant execute on function
 to app_worker;
 
 -- Adds a job about a row, in the transaction that needs it: both are there, or
--- neither is. For triggers and functions of the owner; organization, user, request
--- and trace are the caller's. One job per task and row waits at most, unless
--- another key says otherwise; a job that runs already is followed by a new one.
+-- neither is. For triggers and functions of the owner. User, request and trace are
+-- the caller's, and so is the organization, unless a trigger says the row's. One job
+-- per task and row waits at most, unless another key says otherwise; a job that runs
+-- already is followed by a new one.
 create function app_private.enqueue(
   task text,
   row_id uuid,
@@ -262,22 +263,22 @@ create function app_private.enqueue(
   job_key text default null,
   run_at timestamptz default null,
   max_attempts integer default null,
-  queue_name text default null
+  queue_name text default null,
+  org_id text default app_hidden.current_org_id()
 ) returns bigint
 language plpgsql volatile set search_path = ''
 as $$
 declare
-  tenant text := app_hidden.current_org_id();
-  key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, tenant, enqueue.row_id));
+  key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
   job record;
 begin
-  if tenant is null then
+  if enqueue.org_id is null then
     raise exception 'A job needs an organization.' using errcode = 'RW403';
   end if;
   select * into job from graphile_worker.add_job(
     identifier => enqueue.task,
     payload => (enqueue.payload || pg_catalog.jsonb_build_object(
-      'orgId', tenant,
+      'orgId', enqueue.org_id,
       'userId', app_hidden.current_user_id(),
       'requestId', app_hidden.current_request_id(),
       'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
@@ -290,9 +291,9 @@ begin
     -- One that waits already keeps its turn.
     priority => coalesce(
       (select j.priority from graphile_worker._private_jobs as j where j.key = key_used and j.is_available),
-      app_private.next_turn(tenant)
+      app_private.next_turn(enqueue.org_id)
     ),
-    flags => array['org:' || tenant]
+    flags => array['org:' || enqueue.org_id]
   );
   return job.id;
 end;
@@ -480,7 +481,7 @@ create or replace function app_private.tg_documents__enqueue_index() returns tri
 language plpgsql volatile security definer set search_path = ''
 as $$
 begin
-  perform app_private.enqueue('documents__index', new.id);
+  perform app_private.enqueue('documents__index', new.id, org_id => new.org_id);
   return null;
 end;
 $$;
@@ -509,7 +510,7 @@ comment on function app_private.end_worker(text) is 'A worker says that it ends;
 comment on function app_private.next_turn(text) is 'The turn of the next job of an organization.';
 comment on function app_private.advance_turn() is 'Notes the turn that the queue has reached.';
 comment on function app_private.sweep(text, interval) is 'Declares workers dead that have not beaten for so long, and returns their jobs.';
-comment on function app_private.enqueue(text, uuid, jsonb, text, timestamptz, integer, text) is 'Adds a job about a row of the caller''s organization; returns its id.';
+comment on function app_private.enqueue(text, uuid, jsonb, text, timestamptz, integer, text, text) is 'Adds a job about a row of the caller''s organization; returns its id.';
 comment on function app_private.enter_attempt(app_private.attempt) is 'Holds an attempt until the end of the transaction and enters its organization; RW409 of the constraint attempt_is_held when it is over.';
 comment on function app_private.complete_attempt(app_private.attempt) is 'Ends a job that is done.';
 comment on function app_private.fail_attempt(app_private.attempt, text, text, boolean) is 'Ends an attempt that failed.';

@@ -1,5 +1,5 @@
---! Previous: sha1:28c9347f9ed307f25aab1a5e4767ace29ed2bea7
---! Hash: sha1:09e43be2ac3d4170a84adbfc8314a2bfe9222ab6
+--! Previous: sha1:2229b6f7d3ca117b9a7b255ee76f94c58549ec20
+--! Hash: sha1:86b32cc751ee7df87e72c90b0535dbbb9c78ae39
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their
@@ -21,7 +21,7 @@ create table app_public.dead_letters (
   id uuid not null default uuidv7(),
   job_id bigint not null,
   task text not null,
-  subject_id text,
+  subject text,
   error_code text not null,
   -- squawk-ignore prefer-bigint-over-int
   attempts integer not null,
@@ -33,7 +33,7 @@ create table app_public.dead_letters (
   constraint dead_letters_org_id_job_id_key unique (org_id, job_id),
   constraint dead_letters_org_id_fkey foreign key (org_id) references app_public.organizations (id),
   constraint dead_letters_task_check check (length(task) <= 128),
-  constraint dead_letters_subject_id_check check (length(subject_id) <= 255),
+  constraint dead_letters_subject_check check (length(subject) <= 255),
   constraint dead_letters_error_code_check check (error_code ~ '^[A-Z][A-Z_]{0,62}$'),
   constraint dead_letters_request_id_check check (length(request_id) <= 255)
 );
@@ -71,7 +71,7 @@ begin
     delete from app_public.dead_letters as d
     where d.org_id = new.payload ->> 'orgId' and d.job_id = new.id;
   else
-    insert into app_public.dead_letters (org_id, job_id, task, subject_id, error_code, attempts, request_id, queued_at)
+    insert into app_public.dead_letters (org_id, job_id, task, subject, error_code, attempts, request_id, queued_at)
     select o.id, new.id, t.identifier, pg_catalog.left(new.payload ->> 'rowId', 255),
       app_private.error_code(new.last_error), new.attempts,
       pg_catalog.left(new.payload ->> 'requestId', 255), new.created_at
@@ -111,7 +111,7 @@ create policy delete_queue on app_public.dead_letters for delete to current_user
 
 -- Read only: operators retry and drop jobs. Not the number of the job, which would
 -- tell how many jobs all organizations have together.
-grant select (org_id, id, task, subject_id, error_code, attempts, request_id, queued_at, created_at, updated_at)
+grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at)
   on app_public.dead_letters to app_user;
 
 create type app_public.job_status as enum ('QUEUED', 'RUNNING', 'RETRYING', 'FAILED');
@@ -162,7 +162,7 @@ comment on column app_public.dead_letters.org_id is 'The organization it belongs
 comment on column app_public.dead_letters.id is 'Sorts by time of failure.';
 comment on column app_public.dead_letters.job_id is 'The job in the queue; not shown.';
 comment on column app_public.dead_letters.task is 'What was to be done: the table and the verb, such as `documents__index`.';
-comment on column app_public.dead_letters.subject_id is 'The row the job was about, by its id in that table.';
+comment on column app_public.dead_letters.subject is 'The row the job was about, by its id in that table.';
 comment on column app_public.dead_letters.error_code is 'Why the last attempt failed: a code as in `extensions.code` of errors.';
 comment on column app_public.dead_letters.attempts is 'How often it was tried.';
 comment on column app_public.dead_letters.request_id is 'The request that asked for it, as in `X-Request-Id`.';

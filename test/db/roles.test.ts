@@ -263,7 +263,7 @@ describe('the roles', () => {
         'org_id',
         'queued_at',
         'request_id',
-        'subject_id',
+        'subject',
         'task',
         'updated_at',
       ].map((column) => `app_user select app_public.dead_letters.${column}`),

@@ -32,7 +32,7 @@ const lettersOf = async (caller: typeof admin) =>
     await ask(
       database,
       caller,
-      'select task, subject_id, error_code, attempts, request_id from app_public.dead_letters',
+      'select task, subject, error_code, attempts, request_id from app_public.dead_letters',
     )
   ).rows;
 
@@ -42,7 +42,7 @@ describe('a job that failed for good', () => {
     await fail(id, { code: 'TIMEOUT' });
     const letter = {
       task: 'documents__index',
-      subject_id: rowId,
+      subject: rowId,
       error_code: 'TIMEOUT',
       attempts: 1,
       request_id: null,
