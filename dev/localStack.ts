@@ -53,8 +53,8 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
   if (!partsEnv.DATABASE_WORKER_URL) {
     say('No worker: DATABASE_URL is set, and DATABASE_WORKER_URL is not.');
   } else {
-    const workerPort = env.WORKER_PORT ?? String(await chooseWorkerPort(config.workerPort));
-    const workerEnv = { ...partsEnv, WORKER_PORT: workerPort };
+    // It listens for probes alone: any port will do.
+    const workerEnv = { ...partsEnv, WORKER_PORT: env.WORKER_PORT ?? '0' };
     if (!(await startPart('worker', 'worker/main.ts', workerEnv, lifecycle))) return;
   }
   say(await welcome(url, settings, config.dataDir));
@@ -109,11 +109,6 @@ async function startPart(
   };
   void watch();
   return isReady();
-}
-
-/** The worker listens for probes alone: any port will do. */
-function chooseWorkerPort(wanted: number): Promise<number> {
-  return findFreePort(Array.from({ length: 20 }, (_, i) => wanted + i));
 }
 
 /** What was set by hand. The local.env that an earlier stack may have left is not ours to build on. */

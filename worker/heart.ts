@@ -101,7 +101,16 @@ export function openHeart({
       return 'stopped';
     },
     async end(workerId) {
-      await pool.query('select app_private.end_worker($1)', [workerId]);
+      // A transaction that was cut off holds its job until Postgres has noticed.
+      for (let tries = 20; tries > 0; tries -= 1) {
+        await pool.query('select app_private.end_worker($1)', [workerId]);
+        const { rowCount } = await pool.query(
+          'select from graphile_worker._private_jobs where locked_by = $1 limit 1',
+          [workerId],
+        );
+        if (rowCount === 0) return;
+        await sleep(50);
+      }
     },
     isBeating: () => performance.now() - lastBeatMs < deadAfterMs,
     query: (sql, values) => pool.query(sql, values),

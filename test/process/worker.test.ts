@@ -124,6 +124,52 @@ describe('a job that cannot be done', () => {
   });
 });
 
+describe('the pages of a worker', () => {
+  test('say that it lives, that it is ready, and what it measured', async () => {
+    await write(ann, long('zeppelin'));
+    const worker = await startWorker({ METRICS_TOKEN: 'of-the-tests' });
+    const { url } = await worker.line(({ msg }) => msg === 'ready');
+    await worker.line(({ msg }) => msg === 'job');
+    expect(await ask(`${url}/healthz`)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+    const ready = await ask(`${url}/readyz`);
+    expect(ready.status).toBe(200);
+    expect(JSON.parse(ready.text)).toEqual({
+      status: 'ready',
+      checks: {
+        database: { ok: true },
+        queue: { ok: true, detail: expect.stringMatching(/^oldest job due for \d+ s$/) },
+      },
+    });
+    expect((await ask(`${url}/metrics`)).status).toBe(401);
+    const { text } = await ask(`${url}/metrics`, 'of-the-tests');
+    expect(text).toMatch(
+      /^rowhouse_job_duration_count\{task="documents__index",outcome="succeeded"\} 1$/m,
+    );
+    expect(text).toMatch(/^rowhouse_queue_added(_total)? \d+$/m);
+    expect((await ask(`${url}/graphql`)).status).toBe(404);
+  });
+
+  test('turn readiness red while a job has been due for too long', async () => {
+    await database.superuser.query(
+      "select graphile_worker.add_job('no_such_task', '{}', run_at => now() - interval '1 hour')",
+    );
+    const worker = await startWorker({ WORKER_HEARTBEAT_MS: '200', WORKER_DEAD_AFTER_MS: '1000' });
+    const { url } = await worker.line(({ msg }) => msg === 'ready');
+    const late = await ask(`${url}/readyz`);
+    expect(late.status).toBe(503);
+    expect(JSON.parse(late.text).checks.queue).toEqual({
+      ok: false,
+      detail: expect.stringMatching(/^oldest job due for 36\d\d s$/),
+    });
+  });
+});
+
+async function ask(url: string, token?: string) {
+  const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  const response = await fetch(url, { headers });
+  return { status: response.status, text: await response.text() };
+}
+
 describe('two workers at once', () => {
   test('do each job once', async () => {
     const ids: string[] = [];
