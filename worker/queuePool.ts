@@ -11,6 +11,8 @@ export type QueuePool = {
   take(job: Job): void;
   /** Its end is written already, or is not to be written: graphile-worker has nothing to say about it. */
   settle(job: Job): void;
+  /** Takes no more jobs, not even for what is on its way to ask for one. */
+  stopTaking(): void;
   /** Jobs whose end is not written yet. */
   held(): string[];
 };
@@ -21,7 +23,8 @@ export type QueuePool = {
  * be an unhandled rejection, and leave a job locked that nobody works on. Here it is
  * tried until it is written, and is left out where it has been written before.
  *
- * graphile-worker names its statements; those of an end are known by their name.
+ * graphile-worker names its statements; those of an end, and those that take
+ * a job, are known by their name.
  *
  * @param signal aborts when this worker's ends count no more.
  * @param onError told what Postgres refuses to write.
@@ -32,6 +35,7 @@ export function makeQueuePool(
   onError: (error: unknown) => void,
 ): QueuePool {
   const held = new Map<string, 'running' | 'settled'>();
+  let isTaking = true;
 
   async function end(statement: QueryConfig): Promise<QueryResult> {
     const ids = idsOf(statement);
@@ -48,7 +52,7 @@ export function makeQueuePool(
       );
     }
     for (const id of ids) held.delete(id);
-    return { command: '', rowCount: 0, oid: 0, fields: [], rows: [] };
+    return nothing();
   }
 
   /** Takes a connection only when there is something to send that needs one. */
@@ -57,7 +61,9 @@ export function makeQueuePool(
     const query = async (statement: string | QueryConfig, values?: unknown[]) => {
       if (typeof statement === 'object' && isEnd(statement)) return end(statement);
       client ??= pool.connect();
-      return (await client).query(statement as string, values);
+      const connected = await client;
+      if (!isTaking && typeof statement === 'object' && isTake(statement)) return nothing();
+      return connected.query(statement as string, values);
     };
     const release = () => {
       void client?.then(
@@ -80,8 +86,21 @@ export function makeQueuePool(
     pool: standIn,
     take: ({ id }) => void held.set(id, 'running'),
     settle: ({ id }) => void held.set(id, 'settled'),
+    stopTaking() {
+      isTaking = false;
+    },
     held: () => [...held].filter(([, state]) => state === 'running').map(([id]) => id),
   };
+}
+
+const takeName = /^get_job/;
+
+function isTake({ name }: QueryConfig): boolean {
+  return name !== undefined && takeName.test(name);
+}
+
+function nothing(): QueryResult {
+  return { command: '', rowCount: 0, oid: 0, fields: [], rows: [] };
 }
 
 const endName = /^(complete|fail)_job(_q)?\//;

@@ -80,6 +80,7 @@ export async function openSession(options: RunnerOptions, heart: Heart): Promise
   }
 
   async function endOnce(patienceMs: number): Promise<void> {
+    queue.stopTaking();
     share.close();
     const idle = runner.stop('asked to stop').catch(() => {});
     const ask = setTimeout(() => stopAll(), Math.min(undisturbedMs, patienceMs));

@@ -87,6 +87,10 @@ describe('a worker that is stopped and goes on', () => {
     other.kill('SIGSTOP');
     sleeper.kill('SIGCONT');
     await sleeper.line(({ msg }) => msg === 'this worker was declared dead; starting anew');
+    const { rowCount } = await fleet.database.superuser.query(
+      'select from graphile_worker._private_jobs',
+    );
+    expect(rowCount).toBe(1);
     other.kill('SIGCONT');
     await fleet.untilDone();
   });
