@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Pool } from 'pg';
 import { assertLeastPrivilege, TooPowerfulLoginError } from '../../db/assertLeastPrivilege.ts';
+import { ensureLogin } from '../../db/roles.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { admin, alice, ask, commitAs, connected, denied, provisionAll } from './callers.ts';
 
@@ -117,6 +118,25 @@ describe('a login', () => {
     } finally {
       await api.end();
     }
+  });
+
+  test('of the worker that is a member of app_user, as in earlier versions, is taken out of it', async () => {
+    const url = Object.assign(new URL(database.workerUrl), { username: 'test_old', password: 'x' });
+    await connected(database.ownerUrl, async (owner) => {
+      await owner.query(
+        "create role test_old login noinherit password 'x'; grant app_user to test_old with inherit false, set true",
+      );
+      try {
+        await ensureLogin(owner, url.href, 'app_worker');
+        await ensureLogin(owner, url.href, 'app_worker');
+        const { rows } = await owner.query(
+          "select pg_has_role('test_old', 'app_user', 'MEMBER') as acts, pg_has_role('test_old', 'app_worker', 'USAGE') as works",
+        );
+        expect(rows).toEqual([{ acts: false, works: true }]);
+      } finally {
+        await owner.query('drop role test_old');
+      }
+    });
   });
 
   test('without claims sees no row as app_user', async () => {
