@@ -6,6 +6,7 @@ import { chart } from './chart.ts';
 import { type Comparison, compare } from './compare.ts';
 import { contestantKeys } from './contestants.ts';
 import { compareGrowth } from './growth.ts';
+import { compareJobs } from './jobs.ts';
 import { compareNetworks } from './network.ts';
 import { type Ground, openGround } from './openGround.ts';
 import { operationNames } from './operations.ts';
@@ -76,6 +77,16 @@ withSizes(program.command('rls'))
       compareRls(ground, { ...flags, sizes: sizesOf(flags) }, progress),
     ),
   );
+
+program
+  .command('jobs')
+  .description('jobs that do nothing, through our worker and through plain graphile-worker')
+  .addOption(number('--jobs <n>', 'jobs of each round', 50_000))
+  .addOption(number('--rounds <n>', 'rounds', 5))
+  .addOption(number('--concurrency <n>', 'jobs at once', 8))
+  .addOption(number('--pool-size <n>', "connections of a contestant's pool", 10))
+  .addOption(number('--organizations <n>', 'whom the jobs belong to', 20))
+  .action((flags) => onGround((ground, progress) => compareJobs(ground, flags, progress)));
 
 // With few requests at once a core stays free, and waiting for one does not look like work.
 withSizes(withLoad(program.command('profile'), { connections: 2 }))

@@ -7,11 +7,15 @@ export class TooPowerfulLoginError extends Error {
 
 /**
  * Makes sure that neither the login nor any role it can become
- * bypasses row-level security, and that it can become app_user.
+ * bypasses row-level security; and that it can become app_user, as the API has to,
+ * or cannot, as the worker must not.
  *
  * @throws TooPowerfulLoginError, saying which role it is and what to do.
  */
-export async function assertLeastPrivilege(login: Login): Promise<void> {
+export async function assertLeastPrivilege(
+  login: Pick<Login, 'query'>,
+  uses: 'app_user' | 'its functions' = 'app_user',
+): Promise<void> {
   const { rows } = await login.query<{ login: string; powerful: string | null; can_act: boolean }>(
     sql,
   );
@@ -24,9 +28,14 @@ export async function assertLeastPrivilege(login: Login): Promise<void> {
         : `The login "${row.login}" can become "${row.powerful}", which bypasses row-level security. Revoke that membership.`,
     );
   }
-  if (!row.can_act) {
+  if (uses === 'app_user' && !row.can_act) {
     throw new Error(
       `The login "${row.login}" cannot become app_user. Run npm run migrate with DATABASE_URL set, or: grant app_user to "${row.login}" with inherit false, set true.`,
+    );
+  }
+  if (uses === 'its functions' && row.can_act) {
+    throw new TooPowerfulLoginError(
+      `The login "${row.login}" can become app_user, and so act for any organization. Run npm run migrate with DATABASE_WORKER_URL set, or: revoke app_user from "${row.login}". API and worker need a login each.`,
     );
   }
 }

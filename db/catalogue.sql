@@ -20,9 +20,50 @@ alter default privileges leave on new types: nothing;
 
 -- Types
 
+create type app_public.job_status as enum ('QUEUED', 'RUNNING', 'RETRYING', 'FAILED');
+
 create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 -- Tables
+
+table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
+  is_only boolean not null default true
+  turn smallint not null default 0
+  constraint queue_turn_is_only_check CHECK (is_only)
+  constraint queue_turn_pkey PRIMARY KEY (is_only)
+
+table app_private.workers  -- NO ROW-LEVEL SECURITY
+  id text not null
+  host text not null
+  version text not null
+  started_at timestamp with time zone not null default now()
+  beat_at timestamp with time zone not null default now()
+  late_at timestamp with time zone
+  dead_at timestamp with time zone
+  constraint workers_id_check CHECK (((length(id) >= 1) AND (length(id) <= 100)))
+  constraint workers_pkey PRIMARY KEY (id)
+
+table app_public.dead_letters  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  id uuid not null default uuidv7()
+  job_id bigint not null
+  task text not null
+  subject text
+  error_code text not null
+  attempts integer not null
+  request_id text
+  queued_at timestamp with time zone not null
+  created_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
+  constraint dead_letters_error_code_check CHECK ((error_code ~ '^[A-Z][A-Z_]{0,62}$'::text))
+  constraint dead_letters_request_id_check CHECK ((length(request_id) <= 255))
+  constraint dead_letters_subject_check CHECK ((length(subject) <= 255))
+  constraint dead_letters_task_check CHECK ((length(task) <= 128))
+  constraint dead_letters_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
+  constraint dead_letters_pkey PRIMARY KEY (org_id, id)
+  constraint dead_letters_org_id_job_id_key UNIQUE (org_id, job_id)
+  CREATE INDEX dead_letters_org_id_created_at_id_idx ON app_public.dead_letters USING btree (org_id, created_at DESC, id DESC)
+  CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.dead_letters FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
 table app_public.documents  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
@@ -86,6 +127,21 @@ table app_public.users  -- row-level security, forced
 
 -- Policies
 
+create policy all_same_org on app_public.dead_letters as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy delete_queue on app_public.dead_letters for delete to rowhouse_owner
+  using true;
+create policy insert_queue on app_public.dead_letters for insert to rowhouse_owner
+  with check true;
+create policy select_manager on app_public.dead_letters for select to app_user
+  using ( SELECT app_hidden.can_manage_jobs() AS can_manage_jobs);
+create policy select_queue on app_public.dead_letters for select to rowhouse_owner
+  using true;
+create policy update_queue on app_public.dead_letters for update to rowhouse_owner
+  using true
+  with check true;
+
 create policy all_same_org on app_public.documents as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -134,23 +190,35 @@ create policy update_mirror on app_public.users for update to rowhouse_owner
   using true
   with check true;
 
-create policy all_worker on graphile_worker._private_job_queues for all to app_worker
-  using true
-  with check true;
+create policy insert_worker on graphile_worker._private_job_queues for insert to app_worker
+  with check (locked_by IS NULL);
+create policy select_worker on graphile_worker._private_job_queues for select to app_worker
+  using true;
+create policy update_held on graphile_worker._private_job_queues for update to app_worker
+  using ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)))
+  with check ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)));
 
-create policy all_worker on graphile_worker._private_jobs for all to app_worker
-  using true
-  with check true;
+create policy delete_held on graphile_worker._private_jobs for delete to app_worker
+  using (locked_by = current_setting('app.worker_id'::text, true));
+create policy insert_clockwork on graphile_worker._private_jobs for insert to app_worker
+  with check ((locked_by IS NULL) AND ((payload ->> 'orgId'::text) IS NULL));
+create policy select_worker on graphile_worker._private_jobs for select to app_worker
+  using true;
+create policy update_held on graphile_worker._private_jobs for update to app_worker
+  using ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)) OR ((payload ->> 'orgId'::text) IS NULL))
+  with check ((locked_by IS NULL) OR (locked_by = current_setting('app.worker_id'::text, true)) OR ((payload ->> 'orgId'::text) IS NULL));
 
-create policy all_worker on graphile_worker._private_known_crontabs for all to app_worker
+create policy all_in_time on graphile_worker._private_known_crontabs for all to app_worker
   using true
-  with check true;
+  with check ((last_execution IS NULL) OR (last_execution <= (now() + '00:01:00'::interval)));
 
 create policy all_worker on graphile_worker._private_tasks for all to app_worker
   using true
   with check true;
 
 -- Grants
+
+grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
 
 grant delete, select on app_public.documents to app_user;
 grant insert (title, body) on app_public.documents to app_user;
@@ -162,6 +230,9 @@ grant select on app_public.organizations to app_user;
 
 grant select on app_public.users to app_user;
 
+grant usage on type app_private.attempt to app_worker;
+grant usage on type app_public.job_state to app_user;
+grant usage on type app_public.job_status to app_user;
 grant usage on type app_public.organization_kind to app_user;
 
 -- Functions
@@ -173,6 +244,14 @@ CREATE OR REPLACE FUNCTION app_hidden.can_manage_documents()
 RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:docs:manage'::text))
 ;
 grant execute on function app_hidden.can_manage_documents() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.can_manage_jobs()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:jobs:manage'::text))
+;
+grant execute on function app_hidden.can_manage_jobs() to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.current_org_id()
  RETURNS text
@@ -230,6 +309,35 @@ RETURN COALESCE((permission = ANY (string_to_array(current_setting('jwt.permissi
 ;
 grant execute on function app_hidden.has_permission(text) to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.job_state(task text, row_id uuid)
+ RETURNS app_public.job_state
+ LANGUAGE plpgsql
+ STABLE PARALLEL RESTRICTED SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  state app_public.job_state;
+begin
+  select
+    case
+      when j.locked_at is not null then 'RUNNING'
+      when j.attempts >= j.max_attempts then 'FAILED'
+      when j.attempts > 0 then 'RETRYING'
+      else 'QUEUED'
+    end,
+    j.attempts,
+    case when j.is_available then j.run_at end,
+    case when j.last_error is not null then app_private.error_code(j.last_error) end
+  into state
+  from graphile_worker._private_jobs as j
+  where j.key = pg_catalog.concat_ws(':', job_state.task, app_hidden.current_org_id(), job_state.row_id)
+    and j.payload ->> 'orgId' = app_hidden.current_org_id();
+  return case when found then state end;
+end;
+$function$
+;
+grant execute on function app_hidden.job_state(text,uuid) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.search_query(query text)
  RETURNS tsquery
  LANGUAGE plpgsql
@@ -249,22 +357,228 @@ $function$
 ;
 grant execute on function app_hidden.search_query(text) to app_user;
 
-CREATE OR REPLACE FUNCTION app_private.index_document(document_id uuid)
+CREATE OR REPLACE FUNCTION app_private.advance_turn()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  reached smallint := coalesce((
+    select j.priority from graphile_worker._private_jobs as j
+    where j.is_available and j.run_at <= pg_catalog.now()
+    order by j.priority, j.run_at limit 1
+  ), 0);
+begin
+  if reached > 16000 then
+    with soonest as (
+      select j.id, j.payload ->> 'orgId' as org_id, j.priority, j.run_at
+      from graphile_worker._private_jobs as j
+      where j.is_available
+      order by j.priority, j.run_at limit 10000
+      for update skip locked
+    ), numbered as (
+      select s.id, pg_catalog.row_number() over (partition by s.org_id order by s.priority, s.run_at, s.id) - 1 as turn
+      from soonest as s
+    )
+    update graphile_worker._private_jobs as j set priority = numbered.turn
+    from numbered where j.id = numbered.id;
+    reached := 0;
+  end if;
+  update app_private.queue_turn as q set turn = reached where q.turn <> reached;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.beat(worker_id text, held bigint[], dead_after interval)
  RETURNS boolean
- LANGUAGE sql
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
-BEGIN ATOMIC
- WITH indexed AS (
-          UPDATE app_public.documents d SET search = app_hidden.document_search(d.title, d.body)
-           WHERE ((d.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (d.id = index_document.document_id))
-           RETURNING 1 AS "?column?"
-         )
-  SELECT (EXISTS ( SELECT
-            FROM indexed)) AS "exists";
-END
+AS $function$
+begin
+  update app_private.workers as w
+  set beat_at = pg_catalog.now(),
+    late_at = case when w.beat_at < pg_catalog.now() - beat.dead_after then pg_catalog.now() else w.late_at end
+  where w.id = beat.worker_id and w.dead_at is null;
+  if not found then
+    return false;
+  end if;
+  perform app_private.return_jobs(array[beat.worker_id], beat.held, beat.dead_after);
+  return true;
+end;
+$function$
 ;
-grant execute on function app_private.index_document(uuid) to app_worker;
+grant execute on function app_private.beat(text,bigint[],interval) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.complete_attempt(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(complete_attempt.attempt);
+  with done as (
+    delete from graphile_worker._private_jobs as j where j.id = (complete_attempt.attempt).job_id
+    returning j.job_queue_id, j.locked_by
+  )
+  update graphile_worker._private_job_queues as q set locked_by = null, locked_at = null
+  from done where q.id = done.job_queue_id and q.locked_by = done.locked_by;
+end;
+$function$
+;
+grant execute on function app_private.complete_attempt(app_private.attempt) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.drop_jobs(job_ids bigint[])
+ RETURNS SETOF bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    delete from graphile_worker._private_jobs as j
+    where j.id = any (drop_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
+    returning j.id;
+end;
+$function$
+;
+grant execute on function app_private.drop_jobs(bigint[]) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.end_worker(worker_id text)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  delete from app_private.workers as w where w.id = end_worker.worker_id;
+  return app_private.return_jobs(array[end_worker.worker_id], '{}', '0');
+end;
+$function$
+;
+grant execute on function app_private.end_worker(text) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.enqueue(task text, row_id uuid, payload jsonb DEFAULT '{}'::jsonb, job_key text DEFAULT NULL::text, run_at timestamp with time zone DEFAULT NULL::timestamp with time zone, max_attempts integer DEFAULT NULL::integer, queue_name text DEFAULT NULL::text, org_id text DEFAULT app_hidden.current_org_id())
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
+  job record;
+begin
+  if enqueue.org_id is null then
+    raise exception 'A job needs an organization.' using errcode = 'RW403';
+  end if;
+  select * into job from graphile_worker.add_job(
+    identifier => enqueue.task,
+    payload => (enqueue.payload || pg_catalog.jsonb_build_object(
+      'orgId', enqueue.org_id,
+      'userId', app_hidden.current_user_id(),
+      'requestId', app_hidden.current_request_id(),
+      'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
+      'rowId', enqueue.row_id
+    ))::json,
+    queue_name => enqueue.queue_name,
+    run_at => enqueue.run_at,
+    max_attempts => enqueue.max_attempts,
+    job_key => key_used,
+    -- One that waits already keeps its turn.
+    priority => coalesce(
+      (select j.priority from graphile_worker._private_jobs as j where j.key = key_used and j.is_available),
+      app_private.next_turn(enqueue.org_id)
+    ),
+    flags => array['org:' || enqueue.org_id]
+  );
+  return job.id;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.enter_attempt(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  job record;
+begin
+  select j.payload into job from graphile_worker._private_jobs as j
+  where j.id = (enter_attempt.attempt).job_id
+    and j.revision = (enter_attempt.attempt).revision
+    and j.attempts = (enter_attempt.attempt).number
+    and j.locked_by = nullif(pg_catalog.current_setting('app.worker_id', true), '')
+  for no key update;
+  if not found then
+    raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
+  end if;
+  perform
+    pg_catalog.set_config('jwt.org_id', coalesce(job.payload ->> 'orgId', ''), true),
+    pg_catalog.set_config('jwt.user_id', coalesce(job.payload ->> 'userId', ''), true),
+    pg_catalog.set_config('jwt.org_role', '', true),
+    pg_catalog.set_config('jwt.permissions', '', true),
+    pg_catalog.set_config('app.request_id', coalesce(job.payload ->> 'requestId', ''), true),
+    pg_catalog.set_config('app.traceparent', coalesce(job.payload ->> 'traceparent', ''), true);
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.error_code(last_error text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN COALESCE("substring"(last_error, '^([A-Z][A-Z_]{0,62}):'::text), 'INTERNAL'::text)
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.fail_attempt(attempt app_private.attempt, error_code text, message text, is_final boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(fail_attempt.attempt);
+  with failed as (
+    select j.id, j.job_queue_id, j.locked_by from graphile_worker._private_jobs as j
+    where j.id = (fail_attempt.attempt).job_id
+  ), jobs as (
+    update graphile_worker._private_jobs as j
+    set locked_by = null, locked_at = null, updated_at = pg_catalog.now(),
+      last_error = pg_catalog.concat(fail_attempt.error_code, ': ', pg_catalog.left(fail_attempt.message, 2000)),
+      run_at = pg_catalog.now() + pg_catalog.exp(least(j.attempts, 10)) * interval '1 second',
+      -- So that an organization whose jobs all fail takes turns as well.
+      priority = greatest(j.priority, app_private.next_turn(j.payload ->> 'orgId')),
+      max_attempts = case when fail_attempt.is_final then j.attempts else j.max_attempts end
+    from failed where j.id = failed.id
+  )
+  update graphile_worker._private_job_queues as q set locked_by = null, locked_at = null
+  from failed where q.id = failed.job_queue_id and q.locked_by = failed.locked_by;
+end;
+$function$
+;
+grant execute on function app_private.fail_attempt(app_private.attempt,text,text,boolean) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.index_document(attempt app_private.attempt, document_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(index_document.attempt);
+  update app_public.documents as d
+  set search = app_hidden.document_search(d.title, d.body)
+  where d.org_id = (select app_hidden.current_org_id()) and d.id = index_document.document_id;
+  return found;
+end;
+$function$
+;
+grant execute on function app_private.index_document(app_private.attempt,uuid) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.migration_level()
  RETURNS text
@@ -279,6 +593,26 @@ $function$
 ;
 grant execute on function app_private.migration_level() to app_api;
 grant execute on function app_private.migration_level() to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.next_turn(org_id text)
+ RETURNS smallint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return least(32767, greatest(
+    (select q.turn from app_private.queue_turn as q),
+    (
+      select j.priority + 1 from graphile_worker._private_jobs as j
+      where j.payload ->> 'orgId' = next_turn.org_id and j.is_available
+      order by j.priority desc limit 1
+    )
+  ));
+end;
+$function$
+;
+-- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_private.provision(user_id text, email text, user_name text, org_id text, org_slug text, org_role text)
  RETURNS void
@@ -336,6 +670,142 @@ $function$
 ;
 grant execute on function app_private.provision(text,text,text,text,text,text) to app_api;
 
+CREATE OR REPLACE FUNCTION app_private.purge_queue(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(purge_queue.attempt);
+  delete from app_private.workers as w
+  where w.dead_at < pg_catalog.now() - interval '1 day'
+    and not exists (select from graphile_worker._private_jobs as j where j.locked_by = w.id);
+  delete from graphile_worker._private_job_queues as q
+  where q.locked_at is null
+    and not exists (select from graphile_worker._private_jobs as j where j.job_queue_id = q.id);
+end;
+$function$
+;
+grant execute on function app_private.purge_queue(app_private.attempt) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.register_worker(worker_id text, host text, version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  insert into app_private.workers (id, host, version)
+  values (register_worker.worker_id, pg_catalog.left(register_worker.host, 255), pg_catalog.left(register_worker.version, 100));
+end;
+$function$
+;
+grant execute on function app_private.register_worker(text,text,text) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.retry_jobs(job_ids bigint[])
+ RETURNS SETOF bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    update graphile_worker._private_jobs as j
+    set attempts = 0, revision = j.revision + 1, run_at = pg_catalog.now(), last_error = null,
+      max_attempts = greatest(j.max_attempts, 25), updated_at = pg_catalog.now(),
+      priority = app_private.next_turn(j.payload ->> 'orgId')
+    where j.id = any (retry_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
+    returning j.id;
+  perform pg_catalog.pg_notify('jobs:insert', pg_catalog.json_build_object(
+    'r', pg_catalog.random(), 'count', pg_catalog.cardinality(retry_jobs.job_ids))::text);
+end;
+$function$
+;
+grant execute on function app_private.retry_jobs(bigint[]) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.return_jobs(worker_ids text[], held bigint[], older_than interval)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  returned integer;
+begin
+  with lost as (
+    select j.id, j.job_queue_id, j.locked_by
+    from graphile_worker._private_jobs as j
+    where j.locked_by = any (return_jobs.worker_ids)
+      and j.locked_at <= pg_catalog.now() - return_jobs.older_than
+      and j.id <> all (return_jobs.held)
+    for update skip locked
+  ), queues as (
+    update graphile_worker._private_job_queues as q set locked_by = null, locked_at = null
+    from lost where q.id = lost.job_queue_id and q.locked_by = lost.locked_by
+  ), jobs as (
+    update graphile_worker._private_jobs as j
+    set locked_by = null, locked_at = null, last_error = 'INTERRUPTED: The worker ended in the middle of it.',
+      run_at = case when j.attempts < 3 then j.run_at
+        else pg_catalog.now() + pg_catalog.power(2, least(j.attempts, 10) - 2) * interval '1 second' end
+    from lost where j.id = lost.id
+  )
+  select pg_catalog.count(*) into returned from lost;
+  if returned > 0 then
+    perform pg_catalog.pg_notify('jobs:insert', pg_catalog.json_build_object('r', pg_catalog.random(), 'count', returned)::text);
+  end if;
+  return returned;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.sweep(worker_id text, dead_after interval, OUT workers integer, OUT jobs integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  gone text[];
+begin
+  workers := 0;
+  jobs := 0;
+  if not pg_catalog.pg_try_advisory_xact_lock(7218930017263046) then
+    return;
+  end if;
+  perform app_private.advance_turn();
+  if pg_catalog.pg_postmaster_start_time() > pg_catalog.now() - sweep.dead_after
+    or exists (
+      select from app_private.workers as w
+      where w.id = sweep.worker_id and w.late_at > pg_catalog.now() - sweep.dead_after
+    )
+  then
+    return;
+  end if;
+
+  update app_private.workers as w set dead_at = pg_catalog.now()
+  where w.dead_at is null and w.beat_at < pg_catalog.now() - sweep.dead_after and w.id <> sweep.worker_id;
+  get diagnostics workers = row_count;
+  gone := array(
+    select distinct j.locked_by from graphile_worker._private_jobs as j
+    where j.locked_by is not null
+      and not exists (select from app_private.workers as w where w.id = j.locked_by and w.dead_at is null)
+      and (j.locked_at < pg_catalog.now() - sweep.dead_after
+        or exists (select from app_private.workers as w where w.id = j.locked_by))
+  );
+  jobs := app_private.return_jobs(gone, '{}', '0');
+  update graphile_worker._private_job_queues as q set locked_by = null, locked_at = null
+  where q.locked_at < pg_catalog.now() - sweep.dead_after
+    and not exists (select from app_private.workers as w where w.id = q.locked_by and w.dead_at is null)
+    and not exists (
+      select from graphile_worker._private_jobs as j
+      where j.job_queue_id = q.id and j.locked_by = q.locked_by
+    );
+end;
+$function$
+;
+grant execute on function app_private.sweep(text,interval) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.tg__touch()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -356,16 +826,7 @@ CREATE OR REPLACE FUNCTION app_private.tg_documents__enqueue_index()
  SET search_path TO ''
 AS $function$
 begin
-  perform graphile_worker.add_job(
-    'documents__index',
-    pg_catalog.json_build_object(
-      'orgId', new.org_id,
-      'documentId', new.id,
-      'userId', app_hidden.current_user_id(),
-      'requestId', app_hidden.current_request_id()
-    ),
-    job_key => 'documents__index:' || new.org_id || ':' || new.id::text
-  );
+  perform app_private.enqueue('documents__index', new.id, org_id => new.org_id);
   return null;
 end;
 $function$
@@ -384,6 +845,93 @@ end;
 $function$
 ;
 -- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_jobs__bury()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if new.flags ? 'superseded' then
+    delete from graphile_worker._private_jobs as j where j.id = new.id;
+  elsif new.attempts < new.max_attempts or new.locked_at is not null then
+    delete from app_public.dead_letters as d
+    where d.org_id = new.payload ->> 'orgId' and d.job_id = new.id;
+  else
+    insert into app_public.dead_letters (org_id, job_id, task, subject, error_code, attempts, request_id, queued_at)
+    select o.id, new.id, t.identifier, pg_catalog.left(new.payload ->> 'rowId', 255),
+      app_private.error_code(new.last_error), new.attempts,
+      pg_catalog.left(new.payload ->> 'requestId', 255), new.created_at
+    from app_public.organizations as o
+    join graphile_worker._private_tasks as t on t.id = new.task_id
+    where o.id = new.payload ->> 'orgId'
+    on conflict on constraint dead_letters_org_id_job_id_key do update
+      set error_code = excluded.error_code, attempts = excluded.attempts;
+  end if;
+  return null;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_jobs__forget()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  delete from app_public.dead_letters as d
+  where d.org_id = old.payload ->> 'orgId' and d.job_id = old.id;
+  return null;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_jobs__guard()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  if (old.payload::text <> new.payload::text or old.task_id <> new.task_id)
+    and (old.payload ->> 'orgId' is not null or new.payload ->> 'orgId' is not null)
+    and pg_catalog.row_security_active('graphile_worker._private_jobs')
+  then
+    raise exception 'The payload of a job stays as it is.' using errcode = 'RW403';
+  end if;
+  return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_jobs__supersede()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  new.flags := coalesce(new.flags, '{}') || '{"superseded": true}';
+  if new.locked_at is not null then
+    new.attempts := old.attempts;
+    new.max_attempts := greatest(old.attempts, 1);
+  end if;
+  return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_public.documents_search_indexing(document app_public.documents)
+ RETURNS app_public.job_state
+ LANGUAGE sql
+ STABLE PARALLEL RESTRICTED
+RETURN app_hidden.job_state('documents__index'::text, (document).id)
+;
+grant execute on function app_public.documents_search_indexing(app_public.documents) to app_user;
 
 CREATE OR REPLACE FUNCTION app_public.me()
  RETURNS SETOF app_public.users

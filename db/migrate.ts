@@ -39,9 +39,10 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await lock(owner, onProgress);
     await ensureRoles(owner);
     await migrateQueue({ connectionString: ownerUrl });
-    await owner.query(queueSql);
     const logger = new Logger(() => (_level, message) => onProgress(message));
     await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
+    // Its policies and triggers call functions of ours.
+    await owner.query(queueSql);
     if (options.apiUrl) await ensureLogin(owner, options.apiUrl, 'app_api');
     if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
     onProgress('The database is up to date.');

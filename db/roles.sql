@@ -4,10 +4,12 @@
 -- administrator has to run it once (psql -f db/roles.sql).
 --
 -- None of them can log in, and none can bypass row-level security. The logins
--- in DATABASE_URL and DATABASE_WORKER_URL become members: without inheritance
--- of app_user (they have to step into it, which only the claims scope does) and
--- with inheritance of app_api or app_worker, whose only rights are to execute
--- the few app_private functions granted to them.
+-- become members: that in DATABASE_URL without inheritance of app_user (it has to
+-- step into it, which only the claims scope does) and with inheritance of app_api;
+-- that in DATABASE_WORKER_URL of app_worker alone, so that it acts for no
+-- organization but through functions that take the attempt at a job of it. The only
+-- rights of both groups are the few app_private functions granted to them, and, for
+-- the worker, those of running the queue (db/queue.sql).
 
 do $$
 declare

@@ -29,8 +29,10 @@ export async function ensureRoles(owner: Client): Promise<void> {
 }
 
 /**
- * Makes sure that the login of a connection string exists and may do its part:
- * become app_user, and execute the functions of its group.
+ * Makes sure that the login of a connection string exists and may do its part: that
+ * of the API become app_user, both execute the functions of their group. That of the
+ * worker may not become app_user, which would let it act for any organization; it
+ * could in earlier versions, and is taken out.
  *
  * A login that exists keeps its password; one that does not is created with the
  * one in the connection string, where this owner may create roles.
@@ -43,18 +45,28 @@ export async function ensureLogin(
   const { user: login, password } = new pg.Client({ connectionString });
   if (!login) throw new RolesMissingError(`The connection string of ${group} names no user.`);
   const { escapeIdentifier: id, escapeLiteral: text } = pg;
+  const actsForCallers = group === 'app_api';
   const { rows } = await owner.query(
     `select
        exists (select from pg_catalog.pg_roles where rolname = $1) as exists,
        coalesce((select rolsuper from pg_catalog.pg_roles where rolname = $1), false) as is_super,
-       coalesce((select pg_has_role(oid, 'app_user', 'SET') and pg_has_role(oid, $2, 'USAGE')
-         from pg_catalog.pg_roles where rolname = $1), false) as is_member`,
-    [login, group],
+       coalesce((select pg_has_role(oid, 'app_user', 'SET') = $3 and pg_has_role(oid, $2, 'USAGE')
+         from pg_catalog.pg_roles where rolname = $1), false) as is_right`,
+    [login, group, actsForCallers],
   );
-  if (rows[0].is_super || rows[0].is_member) return;
+  if (rows[0].is_super || rows[0].is_right) return;
+  const steps = [
+    actsForCallers
+      ? `grant app_user to ${id(login)} with inherit false, set true`
+      : `revoke app_user from ${id(login)}`,
+    `grant ${group} to ${id(login)} with inherit true, set false`,
+  ];
+  const wrong = actsForCallers
+    ? `not yet a member of app_user and ${group}`
+    : `not yet a member of ${group}, or still one of app_user`;
   if (!(await mayCreateRoles(owner))) {
     throw new RolesMissingError(
-      `The login "${login}" is missing or not yet a member of app_user and ${group}, and "${owner.user}" may not change roles. Have an administrator run: create role ${id(login)} login noinherit; grant app_user to ${id(login)} with inherit false, set true; grant ${group} to ${id(login)} with inherit true, set false;`,
+      `The login "${login}" is missing or ${wrong}, and "${owner.user}" may not change roles. Have an administrator run: ${[`create role ${id(login)} login noinherit`, ...steps, ''].join('; ').trim()}`,
     );
   }
   if (!rows[0].exists) {
@@ -62,8 +74,20 @@ export async function ensureLogin(
       `create role ${id(login)} login noinherit${password ? ` password ${text(password)}` : ''}`,
     );
   }
-  await owner.query(`grant app_user to ${id(login)} with inherit false, set true`);
-  await owner.query(`grant ${group} to ${id(login)} with inherit true, set false`);
+  for (const step of steps) await owner.query(step);
+  if (!actsForCallers) await assertCannotAct(owner, login);
+}
+
+/** A membership that someone else has granted is theirs to revoke. */
+async function assertCannotAct(owner: Client, login: string): Promise<void> {
+  const { rows } = await owner.query<{ can_act: boolean }>(
+    "select pg_has_role($1, 'app_user', 'SET') as can_act",
+    [login],
+  );
+  if (!rows[0]?.can_act) return;
+  throw new RolesMissingError(
+    `The login "${login}" of the worker can still become app_user. Have an administrator revoke that membership; API and worker need a login each.`,
+  );
 }
 
 async function missingRoles(owner: Client): Promise<string[]> {

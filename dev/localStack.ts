@@ -48,31 +48,67 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
   const partsEnv = { ...process.env, ...env, ...settings };
-  const parts: [name: string, entry: string][] = [['api', 'server/main.ts']];
-  if (partsEnv.DATABASE_WORKER_URL) parts.push(['worker', 'worker/main.ts']);
-  else say('No worker: DATABASE_URL is set, and DATABASE_WORKER_URL is not.');
-  for (const [name, entry] of parts) {
+  // Where one has ended it has said why, and its end is closing everything.
+  if (!(await startPart('api', 'server/main.ts', partsEnv, lifecycle))) return;
+  if (!partsEnv.DATABASE_WORKER_URL) {
+    say('No worker: DATABASE_URL is set, and DATABASE_WORKER_URL is not.');
+  } else {
+    // It listens for probes alone: any port will do.
+    const workerEnv = { ...partsEnv, WORKER_PORT: env.WORKER_PORT ?? '0' };
+    if (!(await startPart('worker', 'worker/main.ts', workerEnv, lifecycle))) return;
+  }
+  say(await welcome(url, settings, config.dataDir));
+}
+
+/**
+ * Starts a process of ours, and stops everything when it ends by itself; but for a
+ * worker that did work: a job may have brought it down, and whoever runs it in
+ * production starts it again.
+ *
+ * @returns whether it was ready.
+ */
+async function startPart(
+  name: 'api' | 'worker',
+  entry: string,
+  env: NodeJS.ProcessEnv,
+  lifecycle: Lifecycle,
+): Promise<boolean> {
+  let isAsked = false;
+  const open = () => {
     say(`Starting the ${name} …`);
-    const part = openStackProcess(entry, partsEnv, (line) => show(name, line));
-    let isAsked = false;
-    const close = () => {
+    return openStackProcess(entry, env, (line) => show(name, line));
+  };
+  let part = open();
+  lifecycle.opened(
+    name,
+    () => {
       isAsked = true;
       return part.close();
-    };
-    lifecycle.opened(name, close, 26_000);
-    part.ended.then(({ code, signal }) => {
-      if (isAsked) return;
-      say(`The ${name} ended by itself (${signal ?? code}). Stopping everything.`);
-      void lifecycle.close(`the ${name} ended`).finally(() => process.exit(1));
-    });
-    const isReady = await part.ready.then(
+    },
+    26_000,
+  );
+
+  const isReady = () =>
+    part.ready.then(
       () => true,
       () => false,
     );
-    // It has said why, and its end is closing everything.
-    if (!isReady) return;
-  }
-  say(await welcome(url, settings, config.dataDir));
+  const watch = async () => {
+    for (;;) {
+      const wasReady = await isReady();
+      const { code, signal } = await part.ended;
+      if (isAsked) return;
+      if (name === 'api' || !wasReady) {
+        say(`The ${name} ended by itself (${signal ?? code}). Stopping everything.`);
+        void lifecycle.close(`the ${name} ended`).finally(() => process.exit(1));
+        return;
+      }
+      say(`The ${name} ended by itself (${signal ?? code}).`);
+      part = open();
+    }
+  };
+  void watch();
+  return isReady();
 }
 
 /** What was set by hand. The local.env that an earlier stack may have left is not ours to build on. */

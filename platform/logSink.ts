@@ -34,10 +34,21 @@ function toLine(observation: Observation): Line {
       const { requestId, error } = observation;
       return { level: 'error', message: 'error masked', fields: { requestId, err: error } };
     }
+    case 'jobStarted':
+      return { level: 'debug', message: 'job started', fields };
+    case 'jobsSwept':
+      return { level: 'warn', message: 'jobs of dead workers returned', fields };
+    case 'queueSampled':
+      return { level: 'debug', message: 'queue', fields };
     case 'jobFinished': {
       const { type: _, error, ...job } = observation;
       const withError = error === undefined ? job : { ...job, err: error };
-      const level = { succeeded: 'info', failed: 'warn', dead: 'error' } as const;
+      const level = {
+        succeeded: 'info',
+        interrupted: 'warn',
+        failed: 'warn',
+        dead: 'error',
+      } as const;
       return { level: level[job.outcome], message: 'job', fields: withError };
     }
     case 'processReady':

@@ -3,7 +3,7 @@ import type { Meter } from '@opentelemetry/api';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { makeLabelCap } from './labelCap.ts';
-import type { JobFinished, RequestFinished, Sink } from './observer.ts';
+import type { JobFinished, QueueSampled, RequestFinished, Sink } from './observer.ts';
 
 /** The metrics of a process. */
 export type Metrics = {
@@ -43,7 +43,8 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
   const meter = provider.getMeter('rowhouse');
   const record = makeRequestMetrics(meter, maxOperationNames);
   const recordRefusal = makeRefusalMetrics(meter);
-  const recordJob = makeJobMetrics(meter);
+  const jobs = makeJobMetrics(meter);
+  const recordQueue = makeQueueMetrics(meter);
   const closeProcess = observeProcess(meter);
 
   return {
@@ -51,7 +52,10 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
     sink(observation) {
       if (observation.type === 'requestFinished') record(observation);
       else if (observation.type === 'requestRefused') recordRefusal(observation.cause);
-      else if (observation.type === 'jobFinished') recordJob(observation);
+      else if (observation.type === 'jobStarted') jobs.started(observation);
+      else if (observation.type === 'jobFinished') jobs.finished(observation);
+      else if (observation.type === 'jobsSwept') jobs.swept(observation.jobs);
+      else if (observation.type === 'queueSampled') recordQueue(observation);
     },
     async renderPrometheus() {
       const { resourceMetrics } = await exporter.collect();
@@ -106,14 +110,64 @@ function makeRefusalMetrics(meter: Meter) {
 }
 
 function makeJobMetrics(meter: Meter) {
-  const jobs = meter.createHistogram('rowhouse.job.duration', {
+  const durations = meter.createHistogram('rowhouse.job.duration', {
     description: 'Duration of attempts at jobs.',
     unit: 's',
     advice: { explicitBucketBoundaries: jobBuckets },
   });
+  const waits = meter.createHistogram('rowhouse.job.wait', {
+    description: 'Time from when a job was due until a worker took it.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: jobBuckets },
+  });
+  const retries = meter.createCounter('rowhouse.jobs.retried', {
+    description: 'Attempts at jobs that had been tried before.',
+  });
+  const returned = meter.createCounter('rowhouse.jobs.swept', {
+    description: 'Jobs of dead workers that this process returned to the queue.',
+  });
   const tasks = makeLabelCap(200);
-  return ({ task, outcome, durationMs }: JobFinished) =>
-    jobs.record(durationMs / 1000, { task: tasks(task), outcome });
+  return {
+    started({ task, attempt, waitedMs }: { task: string; attempt: number; waitedMs: number }) {
+      const labels = { task: tasks(task) };
+      waits.record(waitedMs / 1000, labels);
+      if (attempt > 1) retries.add(1, labels);
+    },
+    finished({ task, outcome, durationMs }: JobFinished) {
+      durations.record(durationMs / 1000, { task: tasks(task), outcome });
+    },
+    swept: (jobs: number) => returned.add(jobs),
+  };
+}
+
+/** Gauges of the queue, as it was last looked at: the same in every process that looks. */
+function makeQueueMetrics(meter: Meter) {
+  const depth = meter.createGauge('rowhouse.queue.jobs', {
+    description: 'Jobs in the queue, by task and state.',
+  });
+  const oldest = meter.createGauge('rowhouse.queue.oldest', {
+    description: 'How long the oldest waiting job of a task has been due.',
+    unit: 's',
+  });
+  const added = meter.createGauge('rowhouse.queue.added', {
+    description: 'Jobs ever added to the queue, replacements included.',
+  });
+  const names = makeLabelCap(200);
+  const seen = new Set<string>();
+  return (sample: QueueSampled) => {
+    added.record(sample.added);
+    const empty = { waiting: 0, running: 0, retrying: 0, dead: 0, oldestMs: 0 };
+    const present = new Map(sample.tasks.map((each) => [each.task, each]));
+    for (const task of present.keys()) seen.add(task);
+    // A task that has no jobs any more has none, rather than what it had.
+    for (const task of seen) {
+      const { oldestMs, ...counts } = { ...empty, ...present.get(task), task: undefined };
+      oldest.record(oldestMs / 1000, { task: names(task) });
+      for (const state of ['waiting', 'running', 'retrying', 'dead'] as const) {
+        depth.record(counts[state], { task: names(task), state });
+      }
+    }
+  };
 }
 
 /** Memory, age and event loop of the process. Returns what ends the measuring. */

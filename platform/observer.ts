@@ -28,6 +28,18 @@ type RequestRefused = {
 /** An error nobody foresaw; the client got INTERNAL. */
 type ErrorMasked = { type: 'errorMasked'; requestId: string; error: unknown };
 
+/** An attempt at a job begins. */
+type JobStarted = {
+  type: 'jobStarted';
+  task: string;
+  jobId: string;
+  /** Counts from 1. */
+  attempt: number;
+  orgHash: string | null;
+  /** From when it was due until a worker took it. */
+  waitedMs: number;
+};
+
 /** An attempt at a job ended. */
 export type JobFinished = {
   type: 'jobFinished';
@@ -35,10 +47,33 @@ export type JobFinished = {
   jobId: string;
   attempt: number;
   durationMs: number;
-  /** `failed` is tried again, `dead` is not. */
-  outcome: 'succeeded' | 'failed' | 'dead';
+  /** `failed` is tried again, `dead` is not; `interrupted` went back to the queue, or to another worker. */
+  outcome: 'succeeded' | 'failed' | 'dead' | 'interrupted';
   error?: unknown;
   orgHash: string | null;
+};
+
+/** Jobs of workers that are gone went back to the queue. */
+type JobsSwept = { type: 'jobsSwept'; workers: number; jobs: number };
+
+/** How much there is to do, as one look at the queue saw it. */
+export type QueueSampled = {
+  type: 'queueSampled';
+  /** Jobs ever added, replacements included: what the queue has numbered. */
+  added: number;
+  /** Over this many jobs the counts stop. */
+  isCut: boolean;
+  tasks: {
+    task: string;
+    /** Due, and not taken. */
+    waiting: number;
+    running: number;
+    /** Failed before, and due later. */
+    retrying: number;
+    dead: number;
+    /** How long the oldest of those that wait has been due; 0 where none waits. */
+    oldestMs: number;
+  }[];
 };
 
 /** The process does its work. */
@@ -57,7 +92,10 @@ export type Observation =
   | RequestFinished
   | RequestRefused
   | ErrorMasked
+  | JobStarted
   | JobFinished
+  | JobsSwept
+  | QueueSampled
   | ProcessReady
   | ProcessDraining;
 

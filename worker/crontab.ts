@@ -1,5 +1,13 @@
 /**
- * When jobs run by the clock, in graphile-worker's crontab format (UTC). Each
- * must be idempotent; `?fill=1h` makes up for runs missed in the last hour, once.
+ * When jobs run by the clock, in graphile-worker's crontab format (UTC). Such a job
+ * belongs to no organization, and each is idempotent.
+ *
+ * `fill` is the time between two runs, so that all that were missed while no worker
+ * was there are caught up by one: the last of them. `jobKey` keeps one of a kind
+ * waiting at most. Returning the jobs of dead workers is not here: it cannot wait
+ * for a minute, and every heartbeat does it.
  */
-export const crontab = '';
+export const crontab = `
+# Every hour: heartbeats of dead workers, and names of queues that are not used.
+17 * * * * queue__purge ?fill=1h&jobKey=queue__purge&max=5
+`;

@@ -1,28 +1,33 @@
-import { EventEmitter } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type Job,
-  Logger as QueueLogger,
-  type Runner,
-  run,
-  type WorkerEvents,
-} from 'graphile-worker';
-import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { assertLeastPrivilege } from '../db/assertLeastPrivilege.ts';
+import { appliedMigration } from '../db/migrationLevel.ts';
 import { keepTrying } from '../platform/keepTrying.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import type { Observe } from '../platform/observer.ts';
-import { crontab } from './crontab.ts';
-import * as tasks from './tasks.ts';
+import { type Heart, openHeart } from './heart.ts';
+import { openSession, type Session } from './session.ts';
+import type { Tasks } from './task.ts';
 
 /** What runs the queue, and who hears of it. */
 export type RunnerOptions = {
-  /** The worker's login; its size covers the concurrency and one connection that listens. */
-  pool: Pool;
+  /** The worker's login. */
+  connectionString: string;
+  /** The most connections for jobs; at least two more than jobs at once. */
+  poolSize: number;
+  tasks: Tasks;
+  /** Jobs by the clock, in graphile-worker's format. */
+  crontab: string;
   /** Jobs at once. */
   concurrency: number;
   /** How long running jobs may take to end when it is closed. */
   graceMs: number;
+  /** How long a task may take that does not say so itself. */
+  taskTimeoutMs: number;
+  heartbeatMs: number;
+  /** After so long without a heartbeat a worker is dead. */
+  deadAfterMs: number;
+  /** The newest migration this version was written for. */
+  expectedMigration: number;
   log: Logger;
   observe: Observe;
   pseudonym: Pseudonym;
@@ -32,102 +37,59 @@ export type RunnerOptions = {
 export type JobRunner = {
   /** Resolves once jobs are taken from the queue. */
   ready: Promise<void>;
+  /** Asks the database, for readiness. */
+  heart: Pick<Heart, 'query' | 'isBeating'>;
   /**
-   * Takes no more jobs and waits for those that run; graphile-worker aborts them
-   * after 5 s, and what runs on after the grace period goes back to the queue.
+   * Takes no more jobs and waits for those that run; they are asked to end after
+   * 5 s, and what runs on after the grace period goes back to the queue.
    */
   close(): Promise<void>;
 };
 
 /**
- * Works off the queue, as soon as the database is there. A runner that ended by
- * itself (the database was gone for longer than it tries) is followed by another.
+ * Works off the queue, as soon as the database is there. A session of it ends when
+ * its worker was declared dead, or by an error of its own, and is followed by
+ * another under a new name.
  */
 export function openRunner(options: RunnerOptions): JobRunner {
-  const { pool, concurrency, graceMs, log } = options;
+  const { log } = options;
   const closing = new AbortController();
   const ready = Promise.withResolvers<void>();
-  let runner: Runner | undefined;
-  /** Under these ids the queue knows which running jobs are ours. */
-  const poolIds: string[] = [];
-  const events = observedEvents(options);
-  events.on('pool:create', ({ workerPool }) => poolIds.push(workerPool.id));
-
-  const start = () =>
-    run({
-      pgPool: pool,
-      concurrency,
-      taskList: { ...tasks },
-      crontab,
-      noHandleSignals: true,
-      events,
-      logger: queueLogger(log),
-    });
+  let session: Session | undefined;
+  const heart = openHeart(options);
   const onFailure = (err: unknown, againInMs: number) => log.error({ err, againInMs }, 'not ready');
+
+  async function openNext(): Promise<Session> {
+    const applied = await appliedMigration(heart);
+    if (applied < options.expectedMigration) {
+      throw new Error(
+        `The database is at migration ${applied}, and this version needs ${options.expectedMigration}: run npm run migrate.`,
+      );
+    }
+    await assertLeastPrivilege(heart, 'its functions');
+    return openSession(options, heart);
+  }
 
   async function runUntilClosed(): Promise<void> {
     while (!closing.signal.aborted) {
-      runner = await keepTrying(start, { signal: closing.signal, onFailure });
+      session = await keepTrying(openNext, { signal: closing.signal, onFailure });
+      if (!session) return;
       ready.resolve();
       // Asked to close while it was starting.
-      if (closing.signal.aborted) await runner?.stop('asked to stop');
-      await runner?.promise.catch((err: unknown) => log.error({ err }, 'the queue stopped'));
-      runner = undefined;
+      if (closing.signal.aborted) await session.close();
+      await session.ended;
     }
   }
   const ended = runUntilClosed();
 
   return {
     ready: ready.promise,
+    heart,
     async close() {
       closing.abort();
-      const finished = Promise.resolve(runner?.stop('asked to stop')).then(() => ended);
-      const tooLate = sleep(graceMs, undefined, { ref: false });
-      await Promise.race([finished.then(() => untilQuiet(pool)), tooLate]);
-      // What did not end in time is for the next worker; otherwise it stays locked for hours.
-      if (poolIds.length > 0) {
-        await pool.query('select graphile_worker.force_unlock_workers($1)', [poolIds]);
-      }
+      await session?.close();
+      await ended;
+      await heart.close();
     },
   };
-}
-
-/** graphile-worker does not wait for what it writes about its last jobs. */
-async function untilQuiet(pool: Pool): Promise<void> {
-  while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await sleep(5);
-}
-
-function observedEvents({ observe, pseudonym }: RunnerOptions): WorkerEvents {
-  const events: WorkerEvents = new EventEmitter();
-  const startedMs = new Map<string, number>();
-  const finished = (job: Job, outcome: 'succeeded' | 'failed' | 'dead', error?: unknown) => {
-    const orgId = (job.payload as { orgId?: unknown } | null)?.orgId;
-    observe({
-      type: 'jobFinished',
-      task: job.task_identifier,
-      jobId: job.id,
-      attempt: job.attempts,
-      durationMs: Math.round(performance.now() - (startedMs.get(job.id) ?? performance.now())),
-      outcome,
-      error,
-      orgHash: typeof orgId === 'string' ? pseudonym(orgId) : null,
-    });
-    startedMs.delete(job.id);
-  };
-  events.on('job:start', ({ job }) => startedMs.set(job.id, performance.now()));
-  events.on('job:success', ({ job }) => finished(job, 'succeeded'));
-  events.on('job:error', ({ job, error }) => {
-    finished(job, job.attempts >= job.max_attempts ? 'dead' : 'failed', error);
-  });
-  return events;
-}
-
-/** The queue's own words, on the level below ours: its events are reported above. */
-function queueLogger(log: Logger): QueueLogger {
-  return new QueueLogger((scope) => (level, message) => {
-    const line = { ...scope, queue: message };
-    if (level === 'error') log.error(line, 'queue');
-    else if (level === 'warning') log.warn(line, 'queue');
-    else log.debug(line, 'queue');
-  });
 }

@@ -1,11 +1,11 @@
-import type { Pool } from 'pg';
+import type { Pool, QueryResultRow } from 'pg';
 import { makeWithPgClient } from './makeWithPgClient.ts';
 import type { Limits } from './settings.ts';
 
 /** What asks Postgres as the login itself, which can read no table. */
 export type Login = {
   /** Sends one statement, a transaction of its own, bounded like those of callers. */
-  query<Row = Record<string, unknown>>(
+  query<Row extends QueryResultRow = QueryResultRow>(
     text: string,
     values?: readonly unknown[],
   ): Promise<{ rows: readonly Row[] }>;

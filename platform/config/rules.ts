@@ -27,6 +27,14 @@ export const rules: readonly Rule[] = [
         : `${shutdownDrainMs} + ${shutdownGraceMs}`,
   },
   {
+    variables: ['WORKER_HEARTBEAT_MS', 'WORKER_DEAD_AFTER_MS'],
+    allowed: 'A worker has at least three heartbeats in the time after which it counts as dead.',
+    broken: ({ workerHeartbeatMs, workerDeadAfterMs }) =>
+      workerDeadAfterMs >= 3 * workerHeartbeatMs
+        ? undefined
+        : `${workerHeartbeatMs} and ${workerDeadAfterMs}`,
+  },
+  {
     variables: ['CLERK_JWKS_URL', 'CLERK_JWT_KEY'],
     processes: ['api'],
     allowed: 'At least one of them: without a key no token can be verified.',

@@ -22,6 +22,7 @@ describe('the registry', () => {
       TIMEOUT: 504,
       UNAVAILABLE: 503,
       INTERNAL: 500,
+      INTERRUPTED: 503,
     });
   });
 

@@ -74,6 +74,13 @@ export const errorCodes = {
     remedy: 'Try again after `Retry-After`, or after a growing, random pause.',
     isRetryable: true,
   },
+  INTERRUPTED: {
+    status: 503,
+    message: 'This was interrupted.',
+    meaning: 'Of a background job: the process that worked on it ended in the middle.',
+    remedy: 'Wait: it is tried again. As a dead letter, ask an operator to let it run again.',
+    isRetryable: true,
+  },
   INTERNAL: {
     status: 500,
     message: 'Something went wrong on our side.',

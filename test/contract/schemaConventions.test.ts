@@ -19,6 +19,8 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
 /** What a caller can start from. A new table adds its fields here on purpose, or is tagged away. */
 const queryFields = [
+  'deadLetter',
+  'deadLetters',
   'document',
   'documents',
   'me',
@@ -87,7 +89,7 @@ describe('nodes', () => {
 
   test('tables are nodes', () => {
     const names = objectTypes().filter(isNode).map(String);
-    expect(names.sort()).toEqual(['Document', 'Membership', 'Organization', 'User']);
+    expect(names.sort()).toEqual(['DeadLetter', 'Document', 'Membership', 'Organization', 'User']);
   });
 
   test('only a node has an id', () => {
@@ -97,7 +99,8 @@ describe('nodes', () => {
 
   test('ids and references are global: no raw key is shown', () => {
     const raw = [...fields(), ...inputFields()].filter(({ name }) => /(?:row|.)Id$/.test(name));
-    const allowed = /^(clientMutationId|deleted\w+Id)$/;
+    // A request is no row.
+    const allowed = /^(clientMutationId|requestId|deleted\w+Id)$/;
     expect(raw.filter(({ name }) => !allowed.test(name)).map(({ path }) => path)).toEqual([]);
   });
 });

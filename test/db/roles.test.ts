@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Pool } from 'pg';
 import { assertLeastPrivilege, TooPowerfulLoginError } from '../../db/assertLeastPrivilege.ts';
+import { ensureLogin } from '../../db/roles.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { admin, alice, ask, commitAs, connected, denied, provisionAll } from './callers.ts';
 
@@ -22,17 +23,18 @@ const lines = async (sql: string): Promise<string[]> =>
 
 /** Schemas that are not Postgres's own. */
 const ours = "not like all (array['pg\\_%', 'information\\_schema'])";
-const tables = ['users', 'organizations', 'memberships', 'documents'];
-const logins = () => [
-  { login: 'api', url: database.apiUrl },
-  { login: 'worker', url: database.workerUrl },
-];
+const tables = ['users', 'organizations', 'memberships', 'documents', 'dead_letters'];
+const logins = () =>
+  [
+    { login: 'api', url: database.apiUrl, uses: 'app_user' },
+    { login: 'worker', url: database.workerUrl, uses: 'its functions' },
+  ] as const;
 
 describe('a login', () => {
   test('cannot bypass row-level security, itself or through a role it can become', async () => {
-    for (const { url } of logins()) {
+    for (const { url, uses } of logins()) {
       const pool = new Pool({ connectionString: url, max: 1 });
-      await expect(assertLeastPrivilege(pool)).resolves.toBeUndefined();
+      await expect(assertLeastPrivilege(pool, uses)).resolves.toBeUndefined();
       await pool.end();
     }
   });
@@ -77,13 +79,15 @@ describe('a login', () => {
     }
   });
 
-  test('can become app_user, and nothing else', async () => {
+  test('of the API can become app_user and that of the worker nobody; neither anybody else', async () => {
     const others = ['app_api', 'app_worker', 'rowhouse_owner', 'postgres', 'pg_read_all_data'];
-    for (const { url } of logins()) {
+    for (const { url, uses } of logins()) {
       await connected(url, async (client) => {
-        await client.query('set role app_user');
-        await client.query('reset role');
-        for (const role of others) {
+        if (uses === 'app_user') {
+          await client.query('set role app_user');
+          await client.query('reset role');
+        }
+        for (const role of uses === 'app_user' ? others : ['app_user', ...others]) {
           await expect(client.query(`set role ${role}`)).rejects.toMatchObject(denied);
         }
       });
@@ -105,15 +109,43 @@ describe('a login', () => {
     }
   });
 
-  test('without claims sees no row as app_user', async () => {
-    for (const { url } of logins()) {
-      await connected(url, async (client) => {
-        await client.query('set role app_user');
-        for (const table of tables) {
-          expect((await client.query(`select from app_public.${table}`)).rowCount).toBe(0);
-        }
-      });
+  test('of a worker that could become app_user is found out', async () => {
+    const api = new Pool({ connectionString: database.apiUrl, max: 1 });
+    try {
+      await expect(assertLeastPrivilege(api, 'its functions')).rejects.toThrow(
+        /can become app_user/,
+      );
+    } finally {
+      await api.end();
     }
+  });
+
+  test('of the worker that is a member of app_user, as in earlier versions, is taken out of it', async () => {
+    const url = Object.assign(new URL(database.workerUrl), { username: 'test_old', password: 'x' });
+    await connected(database.ownerUrl, async (owner) => {
+      await owner.query(
+        "create role test_old login noinherit password 'x'; grant app_user to test_old with inherit false, set true",
+      );
+      try {
+        await ensureLogin(owner, url.href, 'app_worker');
+        await ensureLogin(owner, url.href, 'app_worker');
+        const { rows } = await owner.query(
+          "select pg_has_role('test_old', 'app_user', 'MEMBER') as acts, pg_has_role('test_old', 'app_worker', 'USAGE') as works",
+        );
+        expect(rows).toEqual([{ acts: false, works: true }]);
+      } finally {
+        await owner.query('drop role test_old');
+      }
+    });
+  });
+
+  test('without claims sees no row as app_user', async () => {
+    await connected(database.apiUrl, async (client) => {
+      await client.query('set role app_user');
+      for (const table of tables) {
+        expect((await client.query(`select created_at from app_public.${table}`)).rowCount).toBe(0);
+      }
+    });
   });
 });
 
@@ -150,7 +182,6 @@ describe('the roles', () => {
     ).toEqual([
       'rowhouse_api in app_api inherits',
       'rowhouse_api in app_user sets',
-      'rowhouse_worker in app_user sets',
       'rowhouse_worker in app_worker inherits',
     ]);
   });
@@ -179,12 +210,12 @@ describe('the roles', () => {
         from pg_roles, pg_proc p join pg_namespace n on n.oid = pronamespace
         where rolname in ('app_user', 'app_api', 'app_worker') and nspname ${ours}
           and has_function_privilege(pg_roles.oid, p.oid, 'execute')
-          and not (rolname = 'app_worker' and nspname = 'graphile_worker')
         order by 1`),
     ).toEqual([
       'app_api app_private.migration_level()',
       'app_api app_private.provision(text,text,text,text,text,text)',
       'app_user app_hidden.can_manage_documents()',
+      'app_user app_hidden.can_manage_jobs()',
       'app_user app_hidden.current_org_id()',
       'app_user app_hidden.current_org_role()',
       'app_user app_hidden.current_request_id()',
@@ -192,11 +223,24 @@ describe('the roles', () => {
       'app_user app_hidden.document_rank(app_public.documents,text)',
       'app_user app_hidden.document_search(text,text)',
       'app_user app_hidden.has_permission(text)',
+      'app_user app_hidden.job_state(text,uuid)',
       'app_user app_hidden.search_query(text)',
+      'app_user app_public.documents_search_indexing(app_public.documents)',
       'app_user app_public.me()',
       'app_user app_public.search_documents(text)',
-      'app_worker app_private.index_document(uuid)',
+      'app_worker app_private.beat(text,bigint[],interval)',
+      'app_worker app_private.complete_attempt(app_private.attempt)',
+      'app_worker app_private.drop_jobs(bigint[])',
+      'app_worker app_private.end_worker(text)',
+      'app_worker app_private.fail_attempt(app_private.attempt,text,text,boolean)',
+      'app_worker app_private.index_document(app_private.attempt,uuid)',
       'app_worker app_private.migration_level()',
+      'app_worker app_private.purge_queue(app_private.attempt)',
+      'app_worker app_private.register_worker(text,text,text)',
+      'app_worker app_private.retry_jobs(bigint[])',
+      'app_worker app_private.sweep(text,interval)',
+      'app_worker graphile_worker.add_job(text,json,text,timestamp with time zone,integer,text,integer,text[],text)',
+      'app_worker graphile_worker.add_jobs(graphile_worker.job_spec[],boolean)',
     ]);
   });
 
@@ -231,6 +275,18 @@ describe('the roles', () => {
     ).toEqual([
       'app_user insert app_public.documents.body',
       'app_user insert app_public.documents.title',
+      ...[
+        'attempts',
+        'created_at',
+        'error_code',
+        'id',
+        'org_id',
+        'queued_at',
+        'request_id',
+        'subject',
+        'task',
+        'updated_at',
+      ].map((column) => `app_user select app_public.dead_letters.${column}`),
       'app_user update app_public.documents.body',
       'app_user update app_public.documents.title',
     ]);

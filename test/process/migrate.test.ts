@@ -106,7 +106,7 @@ describe('migrate', () => {
       committed.at(-1),
     ]);
     const obstacle = closedAfter(await connect(superuserUrl));
-    await obstacle.query('begin; lock table app_public.documents in access share mode');
+    await obstacle.query('begin; lock table app_public.dead_letters in access share mode');
     const first = startMigrate(database);
     await until('a migration that waits', () => isWaiting(superuserUrl));
     first.kill('SIGKILL');

@@ -79,10 +79,10 @@ describe('a long document', () => {
 
 describe('a job that cannot be done', () => {
   test('fails with a reason, and harms no other', async () => {
-    const payloads = [{ orgId: 1 }, {}, [], 'text', { orgId: 'org_acme', documentId: 'no uuid' }];
+    const payloads = [{ orgId: 1 }, {}, [], 'text', { orgId: 'org_acme', rowId: 'no uuid' }];
     for (const payload of payloads) {
       await database.superuser.query(
-        "select graphile_worker.add_job('documents__index', $1::json, max_attempts => 1)",
+        "select graphile_worker.add_job('documents__index', $1::json)",
         [JSON.stringify(payload)],
       );
     }
@@ -101,7 +101,7 @@ describe('a job that cannot be done', () => {
     for (const job of jobs)
       expect(job).toEqual({
         attempts: 1,
-        last_error: expect.stringMatching(/orgId|documentId|object/),
+        last_error: expect.stringMatching(/^BAD_USER_INPUT: .*(rowId|object)/s),
       });
     await until('a line for each job', () => jobsOf(worker).length > payloads.length);
     expect(
@@ -117,13 +117,59 @@ describe('a job that cannot be done', () => {
     const id = await write(ann, long('zeppelin'));
     await database.superuser.query('delete from graphile_worker._private_jobs');
     await database.superuser.query("select graphile_worker.add_job('documents__index', $1::json)", [
-      JSON.stringify({ orgId: 'org_globex', documentId: id, userId: null, requestId: null }),
+      JSON.stringify({ orgId: 'org_globex', rowId: id, userId: null, requestId: null }),
     ]);
     await startWorker();
     await untilDone();
     expect(await search(ann, 'zeppelin')).toEqual([]);
   });
 });
+
+describe('the pages of a worker', () => {
+  test('say that it lives, that it is ready, and what it measured', async () => {
+    await write(ann, long('zeppelin'));
+    const worker = await startWorker({ METRICS_TOKEN: 'of-the-tests' });
+    const { url } = await worker.line(({ msg }) => msg === 'ready');
+    await worker.line(({ msg }) => msg === 'job');
+    expect(await ask(`${url}/healthz`)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+    const ready = await ask(`${url}/readyz`);
+    expect(ready.status).toBe(200);
+    expect(JSON.parse(ready.text)).toEqual({
+      status: 'ready',
+      checks: {
+        database: { ok: true },
+        queue: { ok: true, detail: expect.stringMatching(/^oldest job due for \d+ s$/) },
+      },
+    });
+    expect((await ask(`${url}/metrics`)).status).toBe(401);
+    const { text } = await ask(`${url}/metrics`, 'of-the-tests');
+    expect(text).toMatch(
+      /^rowhouse_job_duration_count\{task="documents__index",outcome="succeeded"\} 1$/m,
+    );
+    expect(text).toMatch(/^rowhouse_queue_added(_total)? \d+$/m);
+    expect((await ask(`${url}/graphql`)).status).toBe(404);
+  });
+
+  test('turn readiness red while a job has been due for too long', async () => {
+    await database.superuser.query(
+      "select graphile_worker.add_job('no_such_task', '{}', run_at => now() - interval '1 hour')",
+    );
+    const worker = await startWorker({ WORKER_HEARTBEAT_MS: '200', WORKER_DEAD_AFTER_MS: '1000' });
+    const { url } = await worker.line(({ msg }) => msg === 'ready');
+    const late = await ask(`${url}/readyz`);
+    expect(late.status).toBe(503);
+    expect(JSON.parse(late.text).checks.queue).toEqual({
+      ok: false,
+      detail: expect.stringMatching(/^oldest job due for 36\d\d s$/),
+    });
+  });
+});
+
+async function ask(url: string, token?: string) {
+  const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  const response = await fetch(url, { headers });
+  return { status: response.status, text: await response.text() };
+}
 
 describe('two workers at once', () => {
   test('do each job once', async () => {
@@ -218,7 +264,11 @@ function closedAfter<Opened extends { close(): Promise<void> }>(what: Opened): O
 
 function launch(settings: Settings = {}): Program {
   return closedAfter(
-    startProgram('worker/main.ts', { DATABASE_WORKER_URL: database.workerUrl, ...settings }),
+    startProgram('worker/main.ts', {
+      DATABASE_WORKER_URL: database.workerUrl,
+      WORKER_PORT: '0',
+      ...settings,
+    }),
   );
 }
 

@@ -102,7 +102,13 @@ describe('the job that indexes', () => {
     expect((await database.superuser.query(jobs)).rows).toEqual([
       {
         key: `documents__index:org_acme:${id}`,
-        payload: { orgId: 'org_acme', userId: 'user_alice', documentId: id, requestId: 'test' },
+        payload: {
+          orgId: 'org_acme',
+          userId: 'user_alice',
+          requestId: 'test',
+          traceparent: null,
+          rowId: id,
+        },
         is_available: true,
         locked_by: null,
       },
@@ -118,7 +124,7 @@ describe('the job that indexes', () => {
       }
     }
     const { rows } = await database.superuser.query(jobs);
-    expect(rows.map(({ payload }) => payload.documentId)).toEqual(ids);
+    expect(rows.map(({ payload }) => payload.rowId)).toEqual(ids);
   });
 
   test('is queued again while the first one already runs', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { inTenantScope } from '../../../db/tenantScope.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { admin, alice, ask, commitAs, connected, denied, provisionAll } from '../callers.ts';
+import { addJob, asWorker, over, takeJob } from '../attempts.ts';
+import { admin, alice, ask, commitAs, denied, provisionAll } from '../callers.ts';
 
 let database: TestDatabase;
 /** A document of Alice in Acme whose last word only the job finds. */
@@ -24,14 +24,14 @@ beforeEach(async () => {
   });
 });
 
-/** Indexes a document as the worker does for a job of this organization. */
-const index = (orgId: string, id = documentId): Promise<boolean> =>
-  connected(database.workerUrl, (client) =>
-    inTenantScope(client, { orgId, userId: 'user_alice', requestId: null }, async () => {
-      const { rows } = await client.query('select app_private.index_document($1) as found', [id]);
-      return rows[0].found;
-    }),
-  );
+const call = 'select app_private.index_document($1, $2) as found';
+
+/** Indexes a document as the worker does in an attempt at a job of this organization. */
+async function index(orgId: string, id = documentId): Promise<boolean> {
+  const attempt = await takeJob(database, await addJob(database, 'test', { orgId }));
+  const { rows } = await asWorker(database, (client) => client.query(call, [attempt, id]));
+  return rows[0].found;
+}
 const isWhole = async (): Promise<boolean> =>
   (await ask(database, alice, "select from app_public.search_documents('omega')")).rowCount === 1;
 
@@ -53,7 +53,8 @@ test('gives the same vector again and again, and leaves everything else alone', 
 });
 
 test('asks for no further job', async () => {
-  const jobs = 'select id, updated_at, revision from graphile_worker._private_jobs';
+  const jobs =
+    "select id, updated_at, revision from graphile_worker._private_jobs where key like 'documents__index:%'";
   const before = (await database.superuser.query(jobs)).rows;
   await index('org_acme');
   expect((await database.superuser.query(jobs)).rows).toEqual(before);
@@ -61,23 +62,13 @@ test('asks for no further job', async () => {
 });
 
 describe('meets no document', () => {
-  test.each(['org_globex', 'user_alice', '', 'org_acm', '%'])(
+  test.each(['org_globex', 'user_alice', 'org_acm', '%'])(
     'of another organization: %j',
     async (orgId) => {
       expect(await index(orgId)).toBe(false);
       expect(await isWhole()).toBe(false);
     },
   );
-
-  test('without claims', async () => {
-    await connected(database.workerUrl, async (client) => {
-      const { rows } = await client.query('select app_private.index_document($1) as found', [
-        documentId,
-      ]);
-      expect(rows).toEqual([{ found: false }]);
-    });
-    expect(await isWhole()).toBe(false);
-  });
 
   test('under an id that is not there', async () => {
     expect(await index('org_acme', '00000000-0000-7000-8000-000000000000')).toBe(false);
@@ -90,13 +81,20 @@ describe('meets no document', () => {
 });
 
 describe('may not be called', () => {
-  const call = 'select app_private.index_document($1)';
+  test('without an attempt that is held', async () => {
+    for (const attempt of ['(1,0,1)', '(,,)', null]) {
+      await expect(
+        asWorker(database, (client) => client.query(call, [attempt, documentId])),
+      ).rejects.toMatchObject(over);
+    }
+    expect(await isWhole()).toBe(false);
+  });
 
   test('by a request, not even an administrator’s', async () => {
-    await expect(ask(database, admin, call, [documentId])).rejects.toMatchObject(denied);
+    await expect(ask(database, admin, call, ['(1,0,1)', documentId])).rejects.toMatchObject(denied);
   });
 
   test("by the API's login", async () => {
-    await expect(database.api.query(call, [documentId])).rejects.toMatchObject(denied);
+    await expect(database.api.query(call, ['(1,0,1)', documentId])).rejects.toMatchObject(denied);
   });
 });
