@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
-import { logConsole, makeLogger } from '../platform/logging.ts';
+import { logConsole } from '../platform/logging.ts';
+import { openWorkerLog } from './openWorkerLog.ts';
 import { runWorker } from './runWorker.ts';
 import * as tasks from './tasks.ts';
 
@@ -12,7 +13,7 @@ new Command('worker')
   .parse();
 
 const config = loadConfigOrExit('worker');
-const log = makeLogger(config);
+const log = openWorkerLog(config);
 logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();

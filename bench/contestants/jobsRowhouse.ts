@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { loadConfig } from '../../platform/config/loadConfig.ts';
 import { makeLifecycle } from '../../platform/lifecycle.ts';
-import { makeLogger } from '../../platform/logging.ts';
+import { openWorkerLog } from '../../worker/openWorkerLog.ts';
 import { runWorker } from '../../worker/runWorker.ts';
 import { defineTask } from '../../worker/task.ts';
 import { countJobs } from '../countJobs.ts';
@@ -13,7 +13,7 @@ const bench__nothing = defineTask({
   payload: z.object({ rowId: z.uuid() }),
   run: async () => count(),
 });
-const log = makeLogger({ logLevel: 'info' });
+const log = openWorkerLog({ logLevel: 'info' });
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 await runWorker(loadConfig('worker'), { bench__nothing }, log, lifecycle);

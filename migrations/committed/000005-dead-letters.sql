@@ -1,5 +1,5 @@
---! Previous: sha1:2229b6f7d3ca117b9a7b255ee76f94c58549ec20
---! Hash: sha1:86b32cc751ee7df87e72c90b0535dbbb9c78ae39
+--! Previous: sha1:ca82fb299bb39cabd1877a7c8876aa50e7b87928
+--! Hash: sha1:da79e7861198c3a0f4fd52e01c473b139222abc4
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { loadConfigOrExit } from '../../platform/config/loadConfigOrExit.ts';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import { makeLifecycle } from '../../platform/lifecycle.ts';
-import { makeLogger } from '../../platform/logging.ts';
+import { openWorkerLog } from '../../worker/openWorkerLog.ts';
 import { runWorker } from '../../worker/runWorker.ts';
 import { defineTask } from '../../worker/task.ts';
 import * as tasks from '../../worker/tasks.ts';
@@ -94,7 +94,7 @@ const test__misbehave = defineTask({
 });
 
 const config = loadConfigOrExit('worker');
-const log = makeLogger(config);
+const log = openWorkerLog(config);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 const testTasks = { test__effect, test__nothing, test__misbehave };
