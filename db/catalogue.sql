@@ -464,6 +464,7 @@ CREATE OR REPLACE FUNCTION app_private.enqueue(task text, row_id uuid, payload j
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
@@ -487,7 +488,10 @@ begin
     job_key => key_used,
     -- One that waits already keeps its turn.
     priority => coalesce(
-      (select j.priority from graphile_worker._private_jobs as j where j.key = key_used and j.is_available),
+      (
+        select case when j.is_available then j.priority end
+        from graphile_worker._private_jobs as j where j.key = key_used
+      ),
       app_private.next_turn(enqueue.org_id)
     ),
     flags => array['org:' || enqueue.org_id]
@@ -599,14 +603,21 @@ CREATE OR REPLACE FUNCTION app_private.next_turn(org_id text)
  LANGUAGE plpgsql
  STABLE
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
+ SET enable_sort TO 'off'
 AS $function$
 begin
   return least(32767, greatest(
     (select q.turn from app_private.queue_turn as q),
     (
-      select j.priority + 1 from graphile_worker._private_jobs as j
-      where j.payload ->> 'orgId' = next_turn.org_id and j.is_available
-      order by j.priority desc limit 1
+      -- The greatest entry of the index that is not after this organization's last.
+      select case when latest.org_id = next_turn.org_id then latest.priority + 1 end
+      from (
+        select j.payload ->> 'orgId' as org_id, j.priority
+        from graphile_worker._private_jobs as j
+        where j.is_available and (j.payload ->> 'orgId', j.priority) <= (next_turn.org_id, 32767::smallint)
+        order by j.payload ->> 'orgId' desc, j.priority desc limit 1
+      ) as latest
     )
   ));
 end;
@@ -728,6 +739,7 @@ CREATE OR REPLACE FUNCTION app_private.return_jobs(worker_ids text[], held bigin
  RETURNS integer
  LANGUAGE plpgsql
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   returned integer;
@@ -764,6 +776,7 @@ CREATE OR REPLACE FUNCTION app_private.sweep(worker_id text, dead_after interval
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   gone text[];

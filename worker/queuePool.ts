@@ -34,16 +34,18 @@ export function makeQueuePool(
   signal: AbortSignal,
   onError: (error: unknown) => void,
 ): QueuePool {
-  const held = new Map<string, 'running' | 'settled'>();
+  const held = new Set<string>();
+  /** How many ends of a job that graphile-worker will still write are to be left out. */
+  const settled = new Map<string, number>();
   let isTaking = true;
 
   async function end(statement: QueryConfig): Promise<QueryResult> {
-    const ids = idsOf(statement);
-    const isSettled = ids.every((id) => held.get(id) !== 'running');
-    if (!isSettled) {
+    const ids = idsOf(statement).filter((id) => !isSettled(id));
+    if (ids.length > 0) {
+      const left = { ...statement, values: valuesOf(statement, ids) };
       await keepTrying(
         async () => {
-          await pool.query(statement).catch((error: unknown) => {
+          await pool.query(left).catch((error: unknown) => {
             if (isAway(error)) throw error;
             onError(error);
           });
@@ -53,6 +55,14 @@ export function makeQueuePool(
     }
     for (const id of ids) held.delete(id);
     return nothing();
+  }
+
+  /** Counts, because the job may have been taken again meanwhile. */
+  function isSettled(id: string): boolean {
+    const count = settled.get(id) ?? 0;
+    if (count > 1) settled.set(id, count - 1);
+    else settled.delete(id);
+    return count > 0;
   }
 
   /** Takes a connection only when there is something to send that needs one. */
@@ -84,12 +94,15 @@ export function makeQueuePool(
   });
   return {
     pool: standIn,
-    take: ({ id }) => void held.set(id, 'running'),
-    settle: ({ id }) => void held.set(id, 'settled'),
+    take: ({ id }) => void held.add(id),
+    settle({ id }) {
+      held.delete(id);
+      settled.set(id, (settled.get(id) ?? 0) + 1);
+    },
     stopTaking() {
       isTaking = false;
     },
-    held: () => [...held].filter(([, state]) => state === 'running').map(([id]) => id),
+    held: () => [...held],
   };
 }
 
@@ -103,7 +116,7 @@ function nothing(): QueryResult {
   return { command: '', rowCount: 0, oid: 0, fields: [], rows: [] };
 }
 
-const endName = /^(complete|fail)_job(_q)?\//;
+const endName = /^(complete_jobs?|complete_job_q|fail_job|fail_job_q)\//;
 
 function isEnd({ name }: QueryConfig): boolean {
   return name !== undefined && endName.test(name);
@@ -111,9 +124,21 @@ function isEnd({ name }: QueryConfig): boolean {
 
 /** The jobs of a statement: one id, a list of ids, or the specs of failed jobs as JSON. */
 function idsOf({ values = [] }: QueryConfig): string[] {
-  const [first, second] = values;
-  if (typeof second === 'string' && second.startsWith('[')) {
-    return (JSON.parse(second) as { jobId: string }[]).map(({ jobId }) => String(jobId));
-  }
+  const [first] = values;
+  const specs = specsOf(values);
+  if (specs) return specs.map(({ jobId }) => jobId);
   return Array.isArray(first) ? first.map(String) : [String(first)];
+}
+
+/** The values of a statement for some of its jobs. */
+function valuesOf({ values = [] }: QueryConfig, ids: readonly string[]): unknown[] {
+  const [first, ...rest] = values;
+  const specs = specsOf(values);
+  if (specs) return [first, JSON.stringify(specs.filter(({ jobId }) => ids.includes(jobId)))];
+  return [Array.isArray(first) ? ids : first, ...rest];
+}
+
+function specsOf([, second]: readonly unknown[]): { jobId: string }[] | undefined {
+  if (typeof second !== 'string' || !second.startsWith('[')) return undefined;
+  return JSON.parse(second) as { jobId: string }[];
 }

@@ -52,6 +52,8 @@ export async function openSession(options: RunnerOptions, heart: Heart): Promise
       crontab: options.crontab,
       forbiddenFlags: share.forbiddenFlags,
       gracefulShutdownAbortTimeout: undisturbedMs,
+      // What ends within a millisecond is written together. The pool above sees to it.
+      preset: { worker: { completeJobBatchDelay: 0 } },
       noHandleSignals: true,
       events: makeEvents(workerId, queue, share),
       logger: queueLogger(log),

@@ -1,5 +1,5 @@
 --! Previous: sha1:53d3f895c9c2f6b27144f4a995ee191c14cf8109
---! Hash: sha1:8cca92273c3eb557ed0de61a648b3b5f1b4a3c31
+--! Hash: sha1:03427e1d209eede711d1bc2112f68f7fd1634821
 --! Message: jobs
 
 -- Jobs: who works on them, how they are added, and how an attempt at one ends.
@@ -72,7 +72,7 @@ $$;
 -- worker after the other. A row that a transaction has locked right now is left
 -- for the next time: that transaction may be ending it.
 create function app_private.return_jobs(worker_ids text[], held bigint[], older_than interval) returns integer
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set enable_seqscan = off
 as $$
 declare
   returned integer;
@@ -149,18 +149,27 @@ comment on table app_private.queue_turn is 'The turn that the queue has reached,
 comment on column app_private.queue_turn.is_only is 'True: there is one row.';
 comment on column app_private.queue_turn.turn is 'The lowest turn of the jobs that are due, as the last sweep saw it.';
 
--- The turn of the next job of an organization. Ends of 32 767 are shared: jobs so
--- far back are in the order of their arrival, until their turns are given anew.
+-- The turn of the next job of an organization; one step into an index, without a
+-- lock. The last turn, 32 767, is shared: jobs so far back are in the order of their
+-- arrival, until their turns are given anew.
+--
+-- A session keeps its plans, and one made while the queue was empty would read all of
+-- it ever after. Hence `enable_seqscan = off`, here and wherever the queue is searched.
 create function app_private.next_turn(org_id text) returns smallint
-language plpgsql stable set search_path = ''
+language plpgsql stable set search_path = '' set enable_seqscan = off set enable_sort = off
 as $$
 begin
   return least(32767, greatest(
     (select q.turn from app_private.queue_turn as q),
     (
-      select j.priority + 1 from graphile_worker._private_jobs as j
-      where j.payload ->> 'orgId' = next_turn.org_id and j.is_available
-      order by j.priority desc limit 1
+      -- The greatest entry of the index that is not after this organization's last.
+      select case when latest.org_id = next_turn.org_id then latest.priority + 1 end
+      from (
+        select j.payload ->> 'orgId' as org_id, j.priority
+        from graphile_worker._private_jobs as j
+        where j.is_available and (j.payload ->> 'orgId', j.priority) <= (next_turn.org_id, 32767::smallint)
+        order by j.payload ->> 'orgId' desc, j.priority desc limit 1
+      ) as latest
     )
   ));
 end;
@@ -203,7 +212,7 @@ $$;
 -- Nobody is dead yet right after Postgres started, when all heartbeats are old;
 -- and whoever was away for as long as a death itself judges nobody for a while.
 create function app_private.sweep(worker_id text, dead_after interval, out workers integer, out jobs integer)
-language plpgsql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = '' set enable_seqscan = off
 as $$
 declare
   gone text[];
@@ -266,7 +275,7 @@ create function app_private.enqueue(
   queue_name text default null,
   org_id text default app_hidden.current_org_id()
 ) returns bigint
-language plpgsql volatile set search_path = ''
+language plpgsql volatile set search_path = '' set enable_seqscan = off
 as $$
 declare
   key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
@@ -290,7 +299,10 @@ begin
     job_key => key_used,
     -- One that waits already keeps its turn.
     priority => coalesce(
-      (select j.priority from graphile_worker._private_jobs as j where j.key = key_used and j.is_available),
+      (
+        select case when j.is_available then j.priority end
+        from graphile_worker._private_jobs as j where j.key = key_used
+      ),
       app_private.next_turn(enqueue.org_id)
     ),
     flags => array['org:' || enqueue.org_id]

@@ -1,5 +1,5 @@
---! Previous: sha1:8cca92273c3eb557ed0de61a648b3b5f1b4a3c31
---! Hash: sha1:a7410b7d9650cc7bddbe85c35adeb16aed0816c4
+--! Previous: sha1:03427e1d209eede711d1bc2112f68f7fd1634821
+--! Hash: sha1:bd56d3ccedb367c75105960d1698d0d6c135dbb8
 --! Message: dead letters
 
 -- Dead letters: jobs that failed for good, for the administrators of their

@@ -103,12 +103,14 @@ describe('a job that cannot be done', () => {
         attempts: 1,
         last_error: expect.stringMatching(/^BAD_USER_INPUT: .*(rowId|object)/s),
       });
-    await until('a line for each job', () => jobsOf(worker).length > payloads.length);
-    expect(
-      jobsOf(worker)
-        .map(({ outcome }) => outcome)
-        .sort(),
-    ).toEqual([...payloads.map(() => 'dead'), 'succeeded']);
+    const lines = await until('a line of each', () => {
+      const found = jobsOf(worker);
+      return found.length > payloads.length && found;
+    });
+    expect(lines.map(({ outcome }) => outcome).sort()).toEqual([
+      ...payloads.map(() => 'dead'),
+      'succeeded',
+    ]);
     const dead = jobsOf(worker).find(({ outcome }) => outcome === 'dead');
     expect(dead).toMatchObject({ level: 'error', err: { message: expect.any(String) } });
   });
