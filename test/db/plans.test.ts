@@ -101,10 +101,13 @@ test('every foreign key leads from a row to its reference, and back, through an 
   expect(keys.length).toBeGreaterThan(3);
   const offenders: string[] = [];
   for (const { name, source, target, columns, targetColumns } of keys) {
-    const { rows } = await asMember((client) =>
-      client.query({ text: `select ${columns} from ${source} limit 1`, rowMode: 'array' }),
-    );
-    const values: unknown[] = rows[0] ?? [];
+    const { rows } = await database.superuser.query({
+      text: `select ${columns} from ${source} limit 1`,
+      rowMode: 'array',
+    });
+    const [values] = rows;
+    // Nothing is read faster than a table without rows; the lint looks for its indexes.
+    if (!values) continue;
     const where = (keys: string[]) => keys.map((key, n) => `${key} = $${n + 1}`).join(' and ');
     const ways = {
       'to the reference': `select from ${target} where ${where(targetColumns)}`,
