@@ -10,6 +10,7 @@ import { errorCodes } from '../../platform/errors/registry.ts';
 import { conventions } from '../db/conventions.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runSql } from '../support/emptyDatabase.ts';
+import { until } from '../support/until.ts';
 import { generatedPages, listPages, readPage, readProse, readSamples } from './samples.ts';
 
 const pages = await listPages();
@@ -116,6 +117,17 @@ describe('samples of SQL', () => {
 
   test('of the runbook run as the owner, and repair what they are for', async () => {
     await prepareTroubledQueue(database);
+    // Nobody is declared dead right after Postgres started.
+    await until(
+      'Postgres to be up for a while',
+      async () => {
+        const up =
+          "select now() - pg_postmaster_start_time() > interval '12 seconds' as long_enough";
+        const { rows } = await database.superuser.query(up);
+        return rows[0].long_enough;
+      },
+      20_000,
+    );
     const samples = readSamples('docs/runbook.md');
     expect(samples.length).toBeGreaterThan(0);
     for (const { text, line } of samples) {
