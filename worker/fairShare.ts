@@ -14,23 +14,26 @@ export type FairShare = {
 const longMs = 250;
 /** How much the latest job of an organization counts in its typical duration. */
 const weight = 0.2;
-/** Organizations whose jobs are known; after these it begins anew. */
+/** Organizations whose jobs are remembered; after these it begins anew. */
 const maxKnown = 10_000;
 
 /** The flag of an organization's jobs, as `app_private.enqueue` sets it. */
 export const flagOf = (orgId: string): string => `org:${orgId}`;
 
-type Known = { running: number; typicalMs: number | undefined };
-
 /**
- * Keeps one slot free of an organization whose jobs are long, or not known to be
+ * Keeps one place free of an organization whose jobs are long, or not known to be
  * short: its flood leaves one for whoever comes, and takes all where jobs are so
  * short that a newcomer need not wait for one.
  *
  * @param slots jobs at once; with one there is nothing to share.
  */
 export function makeFairShare(slots: number): FairShare {
-  const known = new Map<string, Known>();
+  /** Jobs that run, by organization. */
+  const running = new Map<string, number>();
+  /** The typical duration of those that have ended, in milliseconds. */
+  const typicalMs = new Map<string, number>();
+  /** Whether the latest job to end was of an organization with short ones. */
+  let isLatestShort = false;
   let isOpen = true;
   let looking = 0;
   let changed = Promise.withResolvers<void>();
@@ -40,54 +43,54 @@ export function makeFairShare(slots: number): FairShare {
     changed = Promise.withResolvers();
   }
 
-  const isLong = ({ typicalMs }: Known) => typicalMs === undefined || typicalMs > longMs;
-
-  /** Whether an organization nobody has met yet could take every slot. */
-  function mayAllBeNew(): boolean {
-    return looking >= slots - 1 && ![...known.values()].some((each) => !isLong(each));
+  /** The flags to leave out; undefined while what the other places find may change them. */
+  function flagsNow(): string[] | undefined {
+    const full: string[] = [];
+    // The organizations of these jobs are not known yet, and could take every place.
+    let isSure = looking < slots - 1 || isLatestShort;
+    for (const [orgId, count] of running) {
+      if ((typicalMs.get(orgId) ?? Number.POSITIVE_INFINITY) <= longMs) continue;
+      if (count >= slots - 1) full.push(flagOf(orgId));
+      else if (count + looking >= slots - 1) isSure = false;
+    }
+    return isSure || looking === 0 || !isOpen ? full : undefined;
   }
 
   async function whenSure(): Promise<string[]> {
     for (;;) {
-      const long = [...known].filter(([, each]) => each.running > 0 && isLong(each));
-      const full = long.filter(([, { running }]) => running >= slots - 1);
-      const isSure =
-        !isOpen ||
-        looking === 0 ||
-        (!mayAllBeNew() &&
-          long.every((each) => full.includes(each) || each[1].running + looking < slots - 1));
-      if (isSure) {
-        looking += 1;
-        return full.map(([orgId]) => flagOf(orgId));
-      }
-      // What the other slots find decides.
       await changed.promise;
+      const flags = flagsNow();
+      if (!flags) continue;
+      looking += 1;
+      return flags;
     }
   }
 
   return {
     forbiddenFlags() {
       if (slots < 2) return null;
-      return whenSure();
+      const flags = flagsNow();
+      if (!flags) return whenSure();
+      looking += 1;
+      return flags;
     },
     looked() {
       looking = Math.max(0, looking - 1);
       tell();
     },
     started(orgId) {
-      if (orgId === null) return;
-      const org = known.get(orgId);
-      if (org) org.running += 1;
-      else known.set(orgId, { running: 1, typicalMs: undefined });
+      if (orgId !== null) running.set(orgId, (running.get(orgId) ?? 0) + 1);
     },
     ended(orgId, durationMs) {
-      const org = orgId === null ? undefined : known.get(orgId);
-      if (org) {
-        org.running -= 1;
-        org.typicalMs = (org.typicalMs ?? durationMs) * (1 - weight) + durationMs * weight;
-      }
-      if (known.size > maxKnown) {
-        for (const [id, { running }] of known) if (running === 0) known.delete(id);
+      if (orgId !== null) {
+        const count = (running.get(orgId) ?? 1) - 1;
+        if (count > 0) running.set(orgId, count);
+        else running.delete(orgId);
+        if (typicalMs.size >= maxKnown && !typicalMs.has(orgId)) typicalMs.clear();
+        const before = typicalMs.get(orgId) ?? durationMs;
+        const typical = before * (1 - weight) + durationMs * weight;
+        typicalMs.set(orgId, typical);
+        isLatestShort = typical <= longMs;
       }
       tell();
     },
