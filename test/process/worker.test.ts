@@ -129,6 +129,7 @@ describe('a job that cannot be done', () => {
 
 describe('the pages of a worker', () => {
   test('say that it lives, that it is ready, and what it measured', async () => {
+    await database.superuser.query('update app_private.queue_turn set counted_to = 0');
     await write(ann, long('zeppelin'));
     const worker = await startWorker({ METRICS_TOKEN: 'of-the-tests' });
     const { url } = await worker.line(({ msg }) => msg === 'ready');
@@ -148,7 +149,7 @@ describe('the pages of a worker', () => {
     expect(text).toMatch(
       /^rowhouse_job_duration_count\{task="documents__index",outcome="succeeded"\} 1$/m,
     );
-    expect(text).toMatch(/^rowhouse_queue_added(_total)? \d+$/m);
+    expect(text).toMatch(/^rowhouse_jobs_added_total [1-9]\d*$/m);
     expect((await ask(`${url}/graphql`)).status).toBe(404);
   });
 
