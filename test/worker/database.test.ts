@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { openBreakableDatabase } from '../support/breakableDatabase.ts';
 import type { Program } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { type Fleet, openFleet } from './fleet.ts';
@@ -58,6 +59,28 @@ test('connections are ended all the time: each effect once, no worker restarts',
   await expectEachOnce(jobs);
   for (const worker of workers) expect(await isAlive(worker)).toBe(true);
 }, 120_000);
+
+test('an end that finds no database is written when it is back, by the same attempt', async () => {
+  const way = await openBreakableDatabase(cluster.workerUrl);
+  try {
+    // Nobody is declared dead, and no job returned, while this lasts.
+    const worker = await fleet.start({
+      DATABASE_WORKER_URL: way.url,
+      WORKER_DEAD_AFTER_MS: '60000',
+    });
+    const [job] = await fleet.add('test__effect', [{ ms: 100 }]);
+    await until('the job to run', () => fleet.ledger().length > 0);
+    await way.cut();
+    await worker.line(({ msg }) => msg === 'no heartbeat');
+    expect(await fleet.effects()).toEqual([]);
+    await way.mend();
+    await fleet.untilDone();
+    expect(await fleet.effects()).toEqual([{ job_id: job, number: 1 }]);
+  } finally {
+    await fleet.clear();
+    await way.close();
+  }
+});
 
 test('a transaction of a stopped process does not keep its job', async () => {
   const sleeper = await fleet.start({ WORKER_CONCURRENCY: '1' });
