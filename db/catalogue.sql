@@ -29,6 +29,7 @@ create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
   turn smallint not null default 0
+  counted_to bigint
   constraint queue_turn_is_only_check CHECK (is_only)
   constraint queue_turn_pkey PRIMARY KEY (is_only)
 
@@ -430,6 +431,25 @@ $function$
 ;
 grant execute on function app_private.complete_attempt(app_private.attempt) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.count_added()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  latest bigint := coalesce(pg_catalog.pg_sequence_last_value(
+    pg_catalog.pg_get_serial_sequence('graphile_worker._private_jobs', 'id')::pg_catalog.regclass), 0);
+  before bigint;
+begin
+  select q.counted_to into before from app_private.queue_turn as q for update;
+  update app_private.queue_turn as q set counted_to = latest where q.counted_to is distinct from latest;
+  return greatest(0, latest - coalesce(before, latest));
+end;
+$function$
+;
+grant execute on function app_private.count_added() to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.drop_jobs(job_ids bigint[])
  RETURNS SETOF bigint
  LANGUAGE plpgsql
@@ -468,35 +488,46 @@ CREATE OR REPLACE FUNCTION app_private.enqueue(task text, row_id uuid, payload j
 AS $function$
 declare
   key_used text := coalesce(enqueue.job_key, pg_catalog.concat_ws(':', enqueue.task, enqueue.org_id, enqueue.row_id));
-  job record;
+  job_id bigint;
 begin
   if enqueue.org_id is null then
     raise exception 'A job needs an organization.' using errcode = 'RW403';
   end if;
-  select * into job from graphile_worker.add_job(
-    identifier => enqueue.task,
-    payload => (enqueue.payload || pg_catalog.jsonb_build_object(
-      'orgId', enqueue.org_id,
-      'userId', app_hidden.current_user_id(),
-      'requestId', app_hidden.current_request_id(),
-      'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
-      'rowId', enqueue.row_id
-    ))::json,
-    queue_name => enqueue.queue_name,
-    run_at => enqueue.run_at,
-    max_attempts => enqueue.max_attempts,
-    job_key => key_used,
-    -- One that waits already keeps its turn.
-    priority => coalesce(
-      (
-        select case when j.is_available then j.priority end
-        from graphile_worker._private_jobs as j where j.key = key_used
+  -- Anything else would lose the organization that is put into it.
+  if pg_catalog.jsonb_typeof(enqueue.payload) is distinct from 'object' then
+    raise exception 'The payload of a job is an object.' using errcode = 'RW400', hint = 'payload';
+  end if;
+  -- graphile-worker adds nothing, and says nothing, where a worker takes the job of this
+  -- key between its two statements. The next round finds it taken, and follows it.
+  for round in 1..10 loop
+    select j.id into job_id from graphile_worker.add_job(
+      identifier => enqueue.task,
+      payload => (enqueue.payload || pg_catalog.jsonb_build_object(
+        'orgId', enqueue.org_id,
+        'userId', app_hidden.current_user_id(),
+        'requestId', app_hidden.current_request_id(),
+        'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
+        'rowId', enqueue.row_id
+      ))::json,
+      queue_name => enqueue.queue_name,
+      run_at => enqueue.run_at,
+      max_attempts => enqueue.max_attempts,
+      job_key => key_used,
+      -- One that waits already keeps its turn.
+      priority => coalesce(
+        (
+          select case when j.is_available then j.priority end
+          from graphile_worker._private_jobs as j where j.key = key_used
+        ),
+        app_private.next_turn(enqueue.org_id)
       ),
-      app_private.next_turn(enqueue.org_id)
-    ),
-    flags => array['org:' || enqueue.org_id]
-  );
-  return job.id;
+      flags => array['org:' || enqueue.org_id]
+    ) as j;
+    if job_id is not null then
+      return job_id;
+    end if;
+  end loop;
+  raise exception 'The job was taken again and again.' using errcode = '40001';
 end;
 $function$
 ;
@@ -507,15 +538,35 @@ CREATE OR REPLACE FUNCTION app_private.enter_attempt(attempt app_private.attempt
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
-declare
-  job record;
 begin
-  select j.payload into job from graphile_worker._private_jobs as j
+  perform from graphile_worker._private_jobs as j
   where j.id = (enter_attempt.attempt).job_id
     and j.revision = (enter_attempt.attempt).revision
     and j.attempts = (enter_attempt.attempt).number
     and j.locked_by = nullif(pg_catalog.current_setting('app.worker_id', true), '')
   for no key update;
+  if not found then
+    raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
+  end if;
+  perform app_private.enter_organization(enter_attempt.attempt);
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.enter_organization(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  job record;
+begin
+  select j.payload into job from graphile_worker._private_jobs as j
+  where j.id = (enter_organization.attempt).job_id
+    and j.revision = (enter_organization.attempt).revision
+    and j.attempts = (enter_organization.attempt).number
+    and j.locked_by = nullif(pg_catalog.current_setting('app.worker_id', true), '');
   if not found then
     raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
@@ -574,6 +625,10 @@ CREATE OR REPLACE FUNCTION app_private.index_document(attempt app_private.attemp
  SET search_path TO ''
 AS $function$
 begin
+  perform app_private.enter_organization(index_document.attempt);
+  perform from app_public.documents as d
+  where d.org_id = (select app_hidden.current_org_id()) and d.id = index_document.document_id
+  for no key update;
   perform app_private.enter_attempt(index_document.attempt);
   update app_public.documents as d
   set search = app_hidden.document_search(d.title, d.body)

@@ -34,6 +34,8 @@ function toLine(observation: Observation): Line {
       const { requestId, error } = observation;
       return { level: 'error', message: 'error masked', fields: { requestId, err: error } };
     }
+    case 'jobsAdded':
+      return { level: 'debug', message: 'jobs added', fields };
     case 'jobStarted':
       return { level: 'debug', message: 'job started', fields };
     case 'jobsSwept':

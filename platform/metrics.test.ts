@@ -27,7 +27,9 @@ afterEach(() => metrics.close());
 /** The series of a metric, without their buckets. */
 async function series(name: string): Promise<string[]> {
   const text = await metrics.renderPrometheus();
-  return text.split('\n').filter((line) => line.startsWith(`${name}{`));
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
 }
 
 const operations = () => series('graphql_server_operation_duration_count');
@@ -103,6 +105,27 @@ test('refusals are counted by cause', async () => {
   expect(await series('rowhouse_requests_refused_total')).toEqual([
     'rowhouse_requests_refused_total{cause="expired"} 2',
   ]);
+});
+
+test('the queue: what was added, retried and swept adds up; what waits is as it was last seen', async () => {
+  const started = { task: 'documents__index', jobId: '1', orgHash: null, waitedMs: 20 };
+  const tasks = [
+    { task: 'documents__index', waiting: 3, running: 1, retrying: 0, dead: 0, oldestMs: 4_000 },
+  ];
+  for (const jobs of [2, 5]) metrics.sink({ type: 'jobsAdded', jobs });
+  for (const attempt of [1, 2]) metrics.sink({ type: 'jobStarted', ...started, attempt });
+  metrics.sink({ type: 'jobsSwept', workers: 1, jobs: 4 });
+  metrics.sink({ type: 'queueSampled', isCut: false, tasks });
+  expect(await series('rowhouse_jobs_added_total')).toEqual(['rowhouse_jobs_added_total 7']);
+  expect(await series('rowhouse_jobs_retried_total')).toEqual([
+    'rowhouse_jobs_retried_total{task="documents__index"} 1',
+  ]);
+  expect(await series('rowhouse_jobs_swept_total')).toEqual(['rowhouse_jobs_swept_total 4']);
+  const oldest = 'rowhouse_queue_oldest';
+  expect(await series(oldest)).toEqual([`${oldest}{task="documents__index"} 4`]);
+  // The queue is empty at the next look.
+  metrics.sink({ type: 'queueSampled', isCut: false, tasks: [] });
+  expect(await series(oldest)).toEqual([`${oldest}{task="documents__index"} 0`]);
 });
 
 test('jobs are counted and timed by task and outcome', async () => {

@@ -52,6 +52,7 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
     sink(observation) {
       if (observation.type === 'requestFinished') record(observation);
       else if (observation.type === 'requestRefused') recordRefusal(observation.cause);
+      else if (observation.type === 'jobsAdded') jobs.added(observation.jobs);
       else if (observation.type === 'jobStarted') jobs.started(observation);
       else if (observation.type === 'jobFinished') jobs.finished(observation);
       else if (observation.type === 'jobsSwept') jobs.swept(observation.jobs);
@@ -120,6 +121,9 @@ function makeJobMetrics(meter: Meter) {
     unit: 's',
     advice: { explicitBucketBoundaries: jobBuckets },
   });
+  const added = meter.createCounter('rowhouse.jobs.added', {
+    description: 'Jobs added to the queue, as this process was the one to count them.',
+  });
   const retries = meter.createCounter('rowhouse.jobs.retried', {
     description: 'Attempts at jobs that had been tried before.',
   });
@@ -136,6 +140,7 @@ function makeJobMetrics(meter: Meter) {
     finished({ task, outcome, durationMs }: JobFinished) {
       durations.record(durationMs / 1000, { task: tasks(task), outcome });
     },
+    added: (jobs: number) => added.add(jobs),
     swept: (jobs: number) => returned.add(jobs),
   };
 }
@@ -149,13 +154,9 @@ function makeQueueMetrics(meter: Meter) {
     description: 'How long the oldest waiting job of a task has been due.',
     unit: 's',
   });
-  const added = meter.createGauge('rowhouse.queue.added', {
-    description: 'Jobs ever added to the queue, replacements included.',
-  });
   const names = makeLabelCap(200);
   const seen = new Set<string>();
   return (sample: QueueSampled) => {
-    added.record(sample.added);
     const empty = { waiting: 0, running: 0, retrying: 0, dead: 0, oldestMs: 0 };
     const present = new Map(sample.tasks.map((each) => [each.task, each]));
     for (const task of present.keys()) seen.add(task);

@@ -28,6 +28,9 @@ type RequestRefused = {
 /** An error nobody foresaw; the client got INTERNAL. */
 type ErrorMasked = { type: 'errorMasked'; requestId: string; error: unknown };
 
+/** Jobs were added, replacements of waiting ones included. Of all workers one reports each. */
+type JobsAdded = { type: 'jobsAdded'; jobs: number };
+
 /** An attempt at a job begins. */
 type JobStarted = {
   type: 'jobStarted';
@@ -59,8 +62,6 @@ type JobsSwept = { type: 'jobsSwept'; workers: number; jobs: number };
 /** How much there is to do, as one look at the queue saw it. */
 export type QueueSampled = {
   type: 'queueSampled';
-  /** Jobs ever added, replacements included: what the queue has numbered. */
-  added: number;
   /** Over this many jobs the counts stop. */
   isCut: boolean;
   tasks: {
@@ -92,6 +93,7 @@ export type Observation =
   | RequestFinished
   | RequestRefused
   | ErrorMasked
+  | JobsAdded
   | JobStarted
   | JobFinished
   | JobsSwept

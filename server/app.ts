@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http';
+import { sendText } from '../platform/http/sendJson.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import { type Metrics, prometheusContentType } from '../platform/metrics.ts';
 import type { Observe } from '../platform/observer.ts';
@@ -11,7 +12,6 @@ import { observeRequests } from './http/observeRequests.ts';
 import { onlyPost } from './http/onlyPost.ts';
 import { securityHeaders } from './http/securityHeaders.ts';
 import { answerErrors, sendError } from './http/sendError.ts';
-import { sendText } from './http/sendJson.ts';
 import { inOrder, on, type Stage } from './http/stages.ts';
 import type { Provision } from './provision.ts';
 

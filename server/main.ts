@@ -2,10 +2,10 @@ import './graphileEnv.ts';
 import { createServer } from 'node:http';
 import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
+import { closeServer, listen, setServerTimeouts } from '../platform/http/listen.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
 import { makeApp } from './app.ts';
-import { closeServer, listen, setServerTimeouts } from './http/server.ts';
 import { openParts } from './openParts.ts';
 
 /** The API process, `npm run serve`: config → open → listen → signals. */
@@ -25,7 +25,7 @@ const server = createServer(makeApp(parts));
 setServerTimeouts(server);
 
 // Listening before the schema is built: liveness answers, readiness says what is missing.
-const url = await listen(server, config.port, config.host);
+const url = await listen(server, { port: config.port, host: config.host, setting: 'PORT' });
 const { shutdownGraceMs, shutdownDrainMs } = config;
 lifecycle.opened('listener', () => closeServer(server, shutdownGraceMs), shutdownGraceMs + 1_000);
 lifecycle.opened('drain', () => parts.drain(shutdownDrainMs), shutdownDrainMs + 1_000);

@@ -23,7 +23,7 @@ export type Attempt = {
   complete<Result>(work: (client: AttemptClient) => Promise<Result>): Promise<Result>;
   /** Writes that it failed. @throws AttemptOverError when the job is another worker's by now. */
   fail(failure: Failure): Promise<void>;
-  /** Lends no more connections, and destroys those that are still lent. */
+  /** Lends no more connections, and destroys those that are still lent. How it ended can still be written. */
   close(): void;
 };
 

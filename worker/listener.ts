@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { makeBearerCheck } from '../platform/http/bearerCheck.ts';
+import { closeServer, listen, setServerTimeouts } from '../platform/http/listen.ts';
+import { sendJson, sendText } from '../platform/http/sendJson.ts';
 import { type Metrics, prometheusContentType } from '../platform/metrics.ts';
 
 /** What the worker tells about itself over HTTP. */
@@ -21,63 +21,41 @@ export type Listener = {
   close(): Promise<void>;
 };
 
+/** How long an answer that is being sent may take when it closes. */
+const graceMs = 500;
+
 /**
  * Serves `/healthz`, `/readyz` and `/metrics`, and nothing else.
  *
  * @throws an error that says what to do, where the address cannot be had.
  */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const { port, host } = options;
+  const answer = makeAnswer(options);
   const server = createServer((request, response) => {
-    answer(request, response, options).catch(() => response.destroy());
+    answer(request, response).catch(() => response.destroy());
   });
-  server.listen(port, host);
-  await once(server, 'listening').catch((cause: unknown) => {
-    throw new Error(
-      `Cannot listen on ${host}:${port}. Is another program using it? Set WORKER_PORT or HOST to another.`,
-      { cause },
-    );
-  });
-  const bound = server.address() as AddressInfo;
-  return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`,
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+  setServerTimeouts(server);
+  const { port, host } = options;
+  const url = await listen(server, { port, host, setting: 'WORKER_PORT' });
+  return { url, close: () => closeServer(server, graceMs) };
+}
+
+function makeAnswer({ metrics, metricsToken, readiness }: ListenerOptions) {
+  const isAllowed = makeBearerCheck(metricsToken);
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    response.setHeader('Cache-Control', 'no-store');
+    const path = request.url?.split('?')[0];
+    const isAsked = request.method === 'GET' || request.method === 'HEAD';
+    if (isAsked && path === '/healthz') return sendJson(response, 200, { status: 'ok' });
+    if (isAsked && path === '/readyz') {
+      const { isReady, status, checks } = await readiness();
+      return sendJson(response, isReady ? 200 : 503, { status, checks });
+    }
+    if (!isAsked || path !== '/metrics') return sendJson(response, 404, { status: 'not found' });
+    if (!isAllowed(request.headers.authorization)) {
+      response.setHeader('WWW-Authenticate', 'Bearer');
+      return sendJson(response, 401, { status: 'unauthenticated' });
+    }
+    sendText(response, 200, prometheusContentType, await metrics.renderPrometheus());
   };
-}
-
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { metrics, metricsToken, readiness }: ListenerOptions,
-): Promise<void> {
-  const path = request.url?.split('?')[0];
-  if (path === '/healthz') return sendJson(response, 200, { status: 'ok' });
-  if (path === '/readyz') {
-    const { isReady, status, checks } = await readiness();
-    return sendJson(response, isReady ? 200 : 503, { status, checks });
-  }
-  if (path !== '/metrics') return sendJson(response, 404, { status: 'not found' });
-  if (metricsToken && !isSame(request.headers.authorization, `Bearer ${metricsToken}`)) {
-    response.setHeader('WWW-Authenticate', 'Bearer');
-    return sendJson(response, 401, { status: 'unauthenticated' });
-  }
-  const text = await metrics.renderPrometheus();
-  response.writeHead(200, { 'Content-Type': prometheusContentType }).end(text);
-}
-
-function sendJson(response: ServerResponse, status: number, body: object): void {
-  response
-    .writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
-    .end(JSON.stringify(body));
-}
-
-/** Digests have one length, so the comparison takes the same time for every guess. */
-function isSame(given = '', expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
 }

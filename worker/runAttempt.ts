@@ -91,6 +91,8 @@ async function fail(attempt: Attempt, job: Job, code: string, error: unknown): P
   // Another try would give the same.
   const isFinal = code === 'BAD_USER_INPUT';
   const message = error instanceof Error ? error.message : String(error);
+  // A transaction that is left behind may hold the job itself.
+  attempt.close();
   try {
     await attempt.fail({ code, message, isFinal });
   } catch (failure) {

@@ -10,7 +10,7 @@ import { makeObserver, type Observation, type QueueSampled } from '../platform/o
 import { crontab } from './crontab.ts';
 import { openListener } from './listener.ts';
 import { openRunner } from './openRunner.ts';
-import { sampleQueue } from './sampleQueue.ts';
+import { countAdded, sampleQueue } from './sampleQueue.ts';
 import type { Tasks } from './task.ts';
 import { openWatchdog } from './watchdog.ts';
 
@@ -89,7 +89,11 @@ export async function runWorker(
 
   await runner.ready;
   await sampleAgainAndAgain(
-    async () => observe(await sampleQueue(runner.heart)),
+    async () => {
+      observe(await sampleQueue(runner.heart));
+      const jobs = await countAdded(runner.heart);
+      if (jobs > 0) observe({ type: 'jobsAdded', jobs });
+    },
     sampling.signal,
     (err) => log.warn({ err }, 'the queue could not be looked at'),
   );

@@ -16,7 +16,6 @@ type Row = {
   retrying: string;
   dead: string;
   oldest_ms: string;
-  added: string | null;
 };
 
 /** Looks at the queue: how many jobs of each task, in which state, and since when. */
@@ -33,18 +32,23 @@ export async function sampleQueue(database: Asking): Promise<QueueSampled> {
       oldestMs: Math.round(Number(oldest_ms)),
     }));
   const counted = rows.reduce((sum, row) => sum + Number(row.counted), 0);
-  const added = Number(rows[0]?.added ?? 0);
-  return { type: 'queueSampled', added, isCut: counted >= maxCounted, tasks };
+  return { type: 'queueSampled', isCut: counted >= maxCounted, tasks };
 }
 
-// The sequence numbers each job that is added, also one that replaces another.
+/** How many jobs were added since a worker last asked. */
+export async function countAdded(database: Asking): Promise<number> {
+  const { rows } = await database.query<{ jobs: string }>(
+    'select app_private.count_added() as jobs',
+  );
+  return Number(rows[0]?.jobs ?? 0);
+}
+
 const sql = `
   with counted as (
     select task_id, is_available, locked_at, attempts, max_attempts, run_at
     from graphile_worker._private_jobs limit $1
   )
   select
-    pg_sequence_last_value(pg_get_serial_sequence('graphile_worker._private_jobs', 'id')::regclass) as added,
     t.identifier as task,
     count(c.task_id) as counted,
     count(*) filter (where is_available and run_at <= now()) as waiting,

@@ -106,7 +106,7 @@ export async function openSession(options: RunnerOptions, heart: Heart): Promise
 }
 
 function openWorkerPool(
-  { connectionString, poolSize, log, concurrency, deadAfterMs }: RunnerOptions,
+  { connectionString, poolSize, log, concurrency, heartbeatMs, deadAfterMs }: RunnerOptions,
   workerId: string,
 ): Pool {
   return openPool({
@@ -114,6 +114,8 @@ function openWorkerPool(
       'app.worker_id': workerId,
       // A process that stopped in the middle of a transaction must not keep its job from being swept.
       idle_in_transaction_session_timeout: deadAfterMs,
+      // Nor one that was killed in the middle of a statement.
+      client_connection_check_interval: Math.min(heartbeatMs, 2_000),
     }),
     // One connection listens, and a job may hold one while another ends.
     size: Math.max(poolSize, concurrency + 2),

@@ -254,6 +254,8 @@ export const settings = {
     default: '10000',
     meaning: 'After the drain, how long running requests and jobs may take to finish.',
     unit: 'ms',
+    tradeOff:
+      'Longer lets slow work end; jobs that are cut off run again from their beginning. It delays each deployment by as much at most.',
     reveal: 'value',
     requiredBy: [],
   },
@@ -265,7 +267,8 @@ export const settings = {
     meaning:
       'How many jobs one worker process runs at once. With more than one, an organization whose jobs are long leaves one place to others.',
     unit: 'jobs',
-    tradeOff: 'Jobs that wait for a network gain from more; jobs that compute do not.',
+    tradeOff:
+      'Jobs that wait for a network gain from more; jobs that compute do not, and a crash interrupts as many. Each takes a connection, and two more are for the queue, whatever `DATABASE_POOL_SIZE` says.',
     reveal: 'value',
     requiredBy: [],
   },
@@ -311,7 +314,8 @@ export const settings = {
     default: '300000',
     meaning: 'How long an attempt at a job may take, for tasks that do not say so themselves.',
     unit: 'ms',
-    tradeOff: 'Longer lets slow work finish, and lets a task that hangs hold its place longer.',
+    tradeOff:
+      'Longer lets slow work finish, and lets a task that hangs hold its place longer: the others wait for it once all places are taken so.',
     reveal: 'value',
     requiredBy: [],
   },
@@ -322,6 +326,8 @@ export const settings = {
     default: '300000',
     meaning: 'Readiness of the worker is red while a job has been due for longer than this.',
     unit: 'ms',
+    tradeOff:
+      'Shorter tells sooner of a queue that nobody works off, and of one that is only long; a job that no version knows turns it red for good.',
     reveal: 'value',
     requiredBy: [],
   },

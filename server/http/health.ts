@@ -1,4 +1,4 @@
-import { sendJson } from './sendJson.ts';
+import { sendJson } from '../../platform/http/sendJson.ts';
 import type { Stage } from './stages.ts';
 
 /** The state of one thing the process depends on. */

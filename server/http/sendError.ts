@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { type ErrorCode, errorCodes } from '../../platform/errors/registry.ts';
+import { sendJson } from '../../platform/http/sendJson.ts';
 import type { Observe } from '../../platform/observer.ts';
 import { toldByKind } from '../graphqlErrors.ts';
 import { stateOf } from './requestState.ts';
-import { sendJson } from './sendJson.ts';
 import type { OnError } from './stages.ts';
 
 /** How long a client should wait before it tries again, in seconds. */

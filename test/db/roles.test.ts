@@ -230,6 +230,7 @@ describe('the roles', () => {
       'app_user app_public.search_documents(text)',
       'app_worker app_private.beat(text,bigint[],interval)',
       'app_worker app_private.complete_attempt(app_private.attempt)',
+      'app_worker app_private.count_added()',
       'app_worker app_private.drop_jobs(bigint[])',
       'app_worker app_private.end_worker(text)',
       'app_worker app_private.fail_attempt(app_private.attempt,text,text,boolean)',

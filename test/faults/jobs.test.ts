@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Program } from '../support/program.ts';
 import { until } from '../support/until.ts';
 import { type Fleet, openFleet, readAttempt } from '../worker/fleet.ts';
+import { waitOfNewcomer } from '../worker/flood.ts';
 import { type OwnCluster, openOwnCluster } from '../worker/ownCluster.ts';
 import type { Entry } from '../worker/testWorker.ts';
 
@@ -13,9 +14,11 @@ const jobCount = Number(process.env.JOB_COUNT ?? 5_000);
 const restarts = Number(process.env.JOB_RESTARTS ?? 20);
 const stormMs = Number(process.env.JOB_STORM_MS ?? 60_000);
 const stopMs = Number(process.env.JOB_STOP_MS ?? 60_000);
+const flood = Number(process.env.JOB_FLOOD ?? 20_000);
 
 const production = { WORKER_HEARTBEAT_MS: undefined, WORKER_DEAD_AFTER_MS: undefined };
 const hour = 3_600_000;
+const nothingWrong = { lost: [], twice: [], unasked: [], forgotten: [] };
 
 let cluster: OwnCluster;
 let fleet: Fleet;
@@ -51,7 +54,7 @@ test(
     const found = await compare();
     const waits = againAfter(fleet.ledger(), killed, new Set((await fleet.effects()).map(keyOf)));
     const p99 = quantile(waits, 0.99);
-    say({
+    say('kills', {
       kills: killed.length,
       jobs: added,
       interrupted: waits.length,
@@ -59,7 +62,7 @@ test(
       p99,
       max: quantile(waits, 1),
     });
-    expect(found).toEqual({ lost: [], twice: [], unasked: [] });
+    expect(found).toEqual(nothingWrong);
     expect(waits.length).toBeGreaterThan(kills);
     expect(p99).toBeLessThan(20_000);
   },
@@ -82,8 +85,14 @@ test(
     await sleep(stopMs);
     sleeper?.kill('SIGCONT');
     await sleeper?.line(({ msg }) => msg === 'this worker was declared dead; starting anew');
-    expect(await fleet.effects()).toEqual(before);
-    expect(await compare()).toEqual({ lost: [], twice: [], unasked: [] });
+    const after = await fleet.effects();
+    say('a stop', {
+      stoppedMs: stopMs,
+      jobs: after.length,
+      lateWrites: after.length - before.length,
+    });
+    expect(after).toEqual(before);
+    expect(await compare()).toEqual(nothingWrong);
   },
   hour,
 );
@@ -98,7 +107,8 @@ test(
       await cluster.restart();
     }
     await fleet.untilDone(300_000);
-    expect(await compare()).toEqual({ lost: [], twice: [], unasked: [] });
+    say('restarts', { restarts, jobs: fleet.acknowledged().length });
+    expect(await compare()).toEqual(nothingWrong);
     await expectAlive(workers);
   },
   hour,
@@ -108,18 +118,33 @@ test(
   `ten connections a second are ended for ${stormMs} ms: none lost, no effect twice, no worker restarts`,
   async () => {
     const workers = await startWorkers(2);
-    const endMs = performance.now() + stormMs;
-    while (performance.now() < endMs) {
+    const startedMs = performance.now();
+    let ended = 0;
+    for (; performance.now() < startedMs + stormMs; ended += 1) {
       await fleet.add('test__effect', randomJobs(3));
       await cluster.superuser.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
        where application_name like 'rowhouse-worker%' order by random() limit 1`,
       );
-      await sleep(100);
+      await sleep(startedMs + (ended + 1) * 100 - performance.now());
     }
     await fleet.untilDone(300_000);
-    expect(await compare()).toEqual({ lost: [], twice: [], unasked: [] });
+    say('lost connections', { ended, jobs: fleet.acknowledged().length });
+    expect(await compare()).toEqual(nothingWrong);
     await expectAlive(workers);
+  },
+  hour,
+);
+
+test.each([
+  ['short', 1],
+  ['long', 60_000],
+])(
+  `behind ${flood} %s jobs of one organization, the only job of another starts within 2 s`,
+  async (kind, floodMs) => {
+    const waitMs = await waitOfNewcomer(fleet, { flood, floodMs, settings: production });
+    say('a flood', { flood, kind, waitMs });
+    expect(waitMs).toBeLessThan(2_000);
   },
   hour,
 );
@@ -132,17 +157,25 @@ function randomJobs(count: number): { ms: number }[] {
   return Array.from({ length: count }, () => ({ ms: Math.round(Math.random() * 1_500) }));
 }
 
-/** The driver's own list of what was acknowledged, against what Postgres says was done. */
+/** What the driver and the workers noted outside, against what Postgres says was done. */
 async function compare() {
   const asked = new Set(fleet.acknowledged());
   const counts = new Map<string, number>();
-  for (const { job_id } of await fleet.effects()) {
-    counts.set(job_id, (counts.get(job_id) ?? 0) + 1);
+  const done = new Set<string>();
+  for (const effect of await fleet.effects()) {
+    counts.set(effect.job_id, (counts.get(effect.job_id) ?? 0) + 1);
+    done.add(keyOf(effect));
   }
   return {
     lost: [...asked].filter((id) => !counts.has(id)),
     twice: [...counts].filter(([, count]) => count > 1).map(([id]) => id),
     unasked: [...counts.keys()].filter((id) => !asked.has(id)),
+    // A worker was told that it had written them.
+    forgotten: fleet
+      .ledger()
+      .filter(({ what }) => what === 'did')
+      .map(({ attempt }) => readAttempt(attempt))
+      .filter(({ jobId, number }) => !done.has(`${jobId}/${number}`)),
   };
 }
 
@@ -178,6 +211,6 @@ async function expectAlive(workers: readonly Program[]): Promise<void> {
   }
 }
 
-function say(figures: object): void {
-  process.stdout.write(`jobs under kills: ${JSON.stringify(figures)}\n`);
+function say(fault: string, figures: object): void {
+  process.stdout.write(`jobs under ${fault}: ${JSON.stringify(figures)}\n`);
 }

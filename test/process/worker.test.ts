@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { PoolClient } from 'pg';
 import { pgSettings } from '../../db/claims.ts';
@@ -103,6 +105,11 @@ describe('a job that cannot be done', () => {
         attempts: 1,
         last_error: expect.stringMatching(/^BAD_USER_INPUT: .*(rowId|object)/s),
       });
+    // Another version may know it.
+    const { rows: unknown } = await database.superuser.query(
+      'select attempts, is_available from graphile_worker._private_jobs where last_error is null',
+    );
+    expect(unknown).toEqual([{ attempts: 0, is_available: true }]);
     const lines = await until('a line of each', () => {
       const found = jobsOf(worker);
       return found.length > payloads.length && found;
@@ -129,6 +136,7 @@ describe('a job that cannot be done', () => {
 
 describe('the pages of a worker', () => {
   test('say that it lives, that it is ready, and what it measured', async () => {
+    await database.superuser.query('update app_private.queue_turn set counted_to = 0');
     await write(ann, long('zeppelin'));
     const worker = await startWorker({ METRICS_TOKEN: 'of-the-tests' });
     const { url } = await worker.line(({ msg }) => msg === 'ready');
@@ -144,11 +152,13 @@ describe('the pages of a worker', () => {
       },
     });
     expect((await ask(`${url}/metrics`)).status).toBe(401);
+    expect((await ask(`${url}/metrics`, 'of-the-test')).status).toBe(401);
+    expect((await fetch(`${url}/healthz`, { method: 'POST' })).status).toBe(404);
     const { text } = await ask(`${url}/metrics`, 'of-the-tests');
     expect(text).toMatch(
       /^rowhouse_job_duration_count\{task="documents__index",outcome="succeeded"\} 1$/m,
     );
-    expect(text).toMatch(/^rowhouse_queue_added(_total)? \d+$/m);
+    expect(text).toMatch(/^rowhouse_jobs_added_total [1-9]\d*$/m);
     expect((await ask(`${url}/graphql`)).status).toBe(404);
   });
 
@@ -217,6 +227,20 @@ describe('a worker that is asked to stop', () => {
     expect(await search(ann, 'zeppelin')).toEqual([id]);
   });
 
+  test('ends at once at a second signal, and the job is done by the next', async () => {
+    const id = await write(ann, long('zeppelin'));
+    const quick = { WORKER_HEARTBEAT_MS: '100', WORKER_DEAD_AFTER_MS: '1000' };
+    const worker = await startBusyWorker(id, { ...quick, SHUTDOWN_GRACE_MS: '20000' });
+    worker.process.kill('SIGTERM');
+    await worker.process.line(({ msg }) => msg === 'closing');
+    worker.process.kill('SIGINT');
+    expect(await worker.process.ended).toEqual({ code: 1, signal: null });
+    await worker.letGo();
+    await startWorker(quick);
+    await untilDone();
+    expect(await search(ann, 'zeppelin')).toEqual([id]);
+  });
+
   test('ends at once when it has nothing to do', async () => {
     const worker = await startWorker();
     worker.kill('SIGINT');
@@ -246,6 +270,19 @@ describe('a worker that is asked to stop', () => {
     expect(await worker.ended).toEqual({ code: 0, signal: null });
     expect(JSON.stringify(worker.lines)).not.toContain('secret');
   });
+});
+
+test('a worker whose port is taken says so, and which setting to change', async () => {
+  const squatter = createServer().listen(0, '127.0.0.1');
+  await once(squatter, 'listening');
+  closedAfter({ close: async () => void squatter.close() });
+  const { port } = squatter.address() as AddressInfo;
+  const worker = launch({ WORKER_PORT: String(port) });
+  const { err } = await worker.line(({ level }) => level === 'fatal');
+  expect(err).toMatchObject({
+    message: `Cannot listen on 127.0.0.1:${port}. Is another program using it? Set WORKER_PORT or HOST to another.`,
+  });
+  expect((await worker.ended).code).toBe(1);
 });
 
 test('a worker without a database says which setting is missing', async () => {

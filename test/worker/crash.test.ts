@@ -20,7 +20,7 @@ describe('a worker killed in the middle of its jobs', () => {
     const victim = await fleet.start();
     const jobs = await fleet.add(
       'test__effect',
-      Array.from({ length: 20 }, () => ({ ms: 300 })),
+      Array.from({ length: 20 }, () => ({ firstMs: 300, ms: 20 })),
     );
     await until('jobs that run', () => fleet.ledger().length >= 4);
     victim.kill('SIGKILL');
@@ -31,25 +31,34 @@ describe('a worker killed in the middle of its jobs', () => {
     await fleet.untilDone();
     const effects = await fleet.effects();
     expect(effects.map(({ job_id }) => job_id).sort()).toEqual([...jobs].sort());
-    expect(effects.filter(({ number }) => number === 2)).not.toEqual([]);
+    expect(effects.filter(({ number }) => number > 1)).not.toEqual([]);
   });
 
-  test('together with all others, has them done by the next that starts', async () => {
+  test('together with all others, and in a statement of Postgres, has them done by the next that starts', async () => {
     const victims = await Promise.all([fleet.start(), fleet.start()]);
-    const [job] = await fleet.add('test__effect', [{ ms: 1_000 }]);
-    await until('the job to run', began(1));
+    const jobs = await fleet.add('test__effect', [
+      { firstMs: 60_000 },
+      { firstMs: 60_000, where: 'transaction' },
+    ]);
+    await until('the jobs to run', async () => {
+      const { rowCount } = await fleet.database.superuser.query(
+        "select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'",
+      );
+      return rowCount === 1 && fleet.ledger().length === 2;
+    });
     for (const victim of victims) victim.kill('SIGKILL');
     await Promise.all(victims.map(({ ended }) => ended));
     await fleet.start();
     await fleet.untilDone();
-    expect(await fleet.effects()).toEqual([{ job_id: job, number: 2 }]);
+    const effects = await fleet.effects();
+    expect(effects.map(({ job_id }) => job_id).sort()).toEqual([...jobs].sort());
   });
 });
 
 describe('a worker that is stopped and goes on', () => {
   test('cannot end the job that another took over, and works on under another name', async () => {
     const sleeper = await fleet.start();
-    const [job] = await fleet.add('test__effect', [{ ms: 1_500 }]);
+    const [job] = await fleet.add('test__effect', [{ firstMs: 1_000, ms: 800 }]);
     await until('the job to run', began(1));
     sleeper.kill('SIGSTOP');
     const other = await fleet.start();
@@ -62,7 +71,7 @@ describe('a worker that is stopped and goes on', () => {
     expect(await other.line(isJob)).toMatchObject({ outcome: 'succeeded' });
 
     // It is of use again.
-    other.kill('SIGKILL');
+    other.kill('SIGTERM');
     await other.ended;
     const [next] = await fleet.add('test__effect', [{}]);
     await fleet.untilDone();
@@ -74,9 +83,8 @@ describe('a worker that is stopped and goes on', () => {
 
   test('cannot complete by its number a job whose end it left to the queue', async () => {
     const sleeper = await fleet.start();
-    await fleet.add('test__nothing', [{ ms: 1_000 }]);
-    const locked = () => holder();
-    const first = await until('the job to run', locked);
+    await fleet.add('test__nothing', [{ ms: 800 }]);
+    const first = await until('the job to run', holder);
     sleeper.kill('SIGSTOP');
     const other = await fleet.start({ WORKER_CONCURRENCY: '1' });
     await until('the job to run again', async () => {

@@ -36,7 +36,7 @@ type AddOptions = { orgId?: string; maxAttempts?: number };
 /** Fast enough for a test, slow enough for a machine that does other things too. */
 export const quick: Settings = {
   WORKER_HEARTBEAT_MS: '250',
-  WORKER_DEAD_AFTER_MS: '2500',
+  WORKER_DEAD_AFTER_MS: '1500',
   WORKER_PORT: '0',
   LOG_LEVEL: 'info',
 };
@@ -73,7 +73,7 @@ export async function openFleet(given?: FleetDatabase): Promise<Fleet> {
     },
     async add(task, payloads, options) {
       const ids = await addJobs(database.superuser, task, payloads, options);
-      for (const id of ids) appendFileSync(files.driver, `${id}\n`);
+      appendFileSync(files.driver, `${ids.join('\n')}\n`);
       return ids;
     },
     ledger: () => readLines(files.ledger).map((line) => JSON.parse(line) as Entry),

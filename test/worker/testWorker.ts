@@ -30,13 +30,23 @@ function note(what: Entry['what'], attempt: string, more: object = {}): void {
   if (ledger) appendFileSync(ledger, `${JSON.stringify(entry)}\n`);
 }
 
-/** Waits, then writes its effect and ends in one transaction. */
+/** Waits, at its first attempt as long as `firstMs`, then writes its effect and ends in one transaction. */
 const test__effect = defineTask({
-  payload: z.object({ ms: z.number().default(0), orgId: z.string().nullish() }),
-  async run({ ms, orgId }, { attempt, complete }) {
+  payload: z.object({
+    ms: z.number().default(0),
+    firstMs: z.number().optional(),
+    /** Where it waits: in the task, or in Postgres, in the transaction that ends the job. */
+    where: z.enum(['task', 'transaction']).default('task'),
+    orgId: z.string().nullish(),
+  }),
+  async run({ ms, firstMs = ms, where, orgId }, { attempt, attemptNumber, complete }) {
     note('began', attempt, { orgId });
-    if (ms > 0) await sleep(ms);
-    await complete((client) => client.query('select app_private.test_effect($1)', [attempt]));
+    const waitMs = attemptNumber === 1 ? firstMs : ms;
+    if (waitMs > 0 && where === 'task') await sleep(waitMs);
+    await complete(async (client) => {
+      await client.query('select app_private.test_effect($1)', [attempt]);
+      if (where === 'transaction') await client.query('select pg_sleep($1)', [waitMs / 1_000]);
+    });
     note('did', attempt);
   },
 });
@@ -59,11 +69,12 @@ const test__misbehave = defineTask({
       'exit',
       'block',
       'hold',
+      'hold its job',
       'reject later',
     ]),
   }),
-  timeoutMs: 1_000,
-  async run({ how }, { attempt, signal, withClient }) {
+  timeoutMs: 500,
+  async run({ how }, { attempt, signal, withClient, complete }) {
     note('began', attempt);
     signal.addEventListener('abort', () => note('aborted', attempt));
     switch (how) {
@@ -80,6 +91,10 @@ const test__misbehave = defineTask({
         return sleep(50);
       case 'hold':
         return withClient((client) => client.query('select pg_sleep(600)'));
+      case 'hold its job':
+        return complete((client) =>
+          client.query('select app_private.test_effect($1), pg_sleep(600)', [attempt]),
+        );
       case 'reject later':
         void withClient((client) => client.query('select pg_sleep(600)')).catch(() =>
           note('heard', attempt),

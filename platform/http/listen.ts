@@ -16,13 +16,17 @@ export function setServerTimeouts(server: Server): void {
 /**
  * Starts to listen. Resolves to the URL, with the port that port 0 became.
  *
+ * @param setting the variable that the port comes from.
  * @throws an error that says what to do, where the address cannot be had.
  */
-export async function listen(server: Server, port: number, host: string): Promise<string> {
+export async function listen(
+  server: Server,
+  { port, host, setting }: { port: number; host: string; setting: string },
+): Promise<string> {
   server.listen(port, host);
   await once(server, 'listening').catch((cause: unknown) => {
     throw new Error(
-      `Cannot listen on ${host}:${port}. Is another program using it? Set PORT or HOST to another.`,
+      `Cannot listen on ${host}:${port}. Is another program using it? Set ${setting} or HOST to another.`,
       { cause },
     );
   });
