@@ -16,6 +16,7 @@ COPY package.json postgraphile.tags.json5 ./
 COPY platform ./platform
 COPY db ./db
 COPY migrations/committed ./migrations/committed
+COPY services ./services
 COPY plugins ./plugins
 COPY server ./server
 COPY worker ./worker

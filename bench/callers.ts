@@ -20,6 +20,12 @@ export function writeCaller({ userId, orgId, role }: BenchCaller): string {
   return `${userId}/${orgId}/${role}`;
 }
 
+/**
+ * Everybody may read the documents of all: a page is then the same rows with policies and without,
+ * and costs what its size costs, not what its reader owns.
+ */
+export const permissions: readonly string[] = ['org:docs:manage'];
+
 /** A day. */
 const ttlSeconds = 86_400;
 
@@ -43,7 +49,8 @@ export async function drawCallers(
   return Promise.all(
     rows.map(async (caller) => {
       const { userId: user, orgId: org, role } = caller;
-      return { ...caller, token: await issuer.sign({ user, org, role, ttlSeconds }) };
+      const content = { user, org, role, permissions, ttlSeconds };
+      return { ...caller, token: await issuer.sign(content) };
     }),
   );
 }

@@ -3,7 +3,7 @@ import { Client, Pool } from 'pg';
 import { pgSettings } from '../db/claims.ts';
 import { makeOperations } from '../test/support/operations.ts';
 import { makeRecordingPool, type Statement } from '../test/support/recordingPool.ts';
-import { type BenchCaller, drawCallers } from './callers.ts';
+import { type BenchCaller, drawCallers, permissions } from './callers.ts';
 import { formatTable } from './formatTable.ts';
 import type { BenchDatabase, Ground } from './openGround.ts';
 import { operations } from './operations.ts';
@@ -105,7 +105,7 @@ function withOrgId({ text, values }: Statement, orgId: string): Statement {
 
 async function beCaller(client: Client, caller: BenchCaller, role: string): Promise<void> {
   const { userId, orgId, role: orgRole } = caller;
-  const settings = pgSettings({ userId, orgId, orgRole, permissions: [] }, '', 'read');
+  const settings = pgSettings({ userId, orgId, orgRole, permissions }, '', 'read');
   for (const [name, value] of Object.entries({ ...settings, role })) {
     if (name === 'transaction_read_only') continue;
     await client.query('select set_config($1, $2, false)', [name, value]);

@@ -26,6 +26,51 @@ create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 -- Tables
 
+table app_private.clerk_events  -- NO ROW-LEVEL SECURITY
+  id text not null
+  type text not null
+  changes jsonb
+  version_at timestamp with time zone not null
+  received_at timestamp with time zone not null default now()
+  attempts bigint not null default 0
+  tried_at timestamp with time zone
+  error_code text
+  outcome text
+  constraint clerk_events_id_check CHECK (((length(id) >= 1) AND (length(id) <= 255)))
+  constraint clerk_events_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'stale'::text, 'unreadable'::text])))
+  constraint clerk_events_type_check CHECK ((length(type) <= 100))
+  constraint clerk_events_pkey PRIMARY KEY (id)
+  CREATE INDEX clerk_events_received_at_idx ON app_private.clerk_events USING btree (received_at)
+  CREATE INDEX clerk_events_version_at_idx ON app_private.clerk_events USING btree (version_at) WHERE (outcome IS NULL)
+
+table app_private.clerk_reconciliations  -- NO ROW-LEVEL SECURITY
+  id uuid not null default uuidv7()
+  phase text not null default 'users'::text
+  place bigint not null default 0
+  seen bigint not null default 0
+  changed bigint not null default 0
+  started_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
+  finished_at timestamp with time zone
+  constraint clerk_reconciliations_phase_check CHECK ((phase = ANY (ARRAY['users'::text, 'organizations'::text, 'memberships'::text, 'missing'::text, 'done'::text])))
+  constraint clerk_reconciliations_pkey PRIMARY KEY (id)
+  CREATE UNIQUE INDEX clerk_reconciliations_open_idx ON app_private.clerk_reconciliations USING btree (((finished_at IS NULL))) WHERE (finished_at IS NULL)
+
+table app_private.clerk_versions  -- NO ROW-LEVEL SECURITY
+  clerk_org_id text not null
+  clerk_user_id text not null
+  born_at timestamp with time zone not null
+  is_deleted boolean not null
+  version_at timestamp with time zone not null
+  told_at timestamp with time zone not null
+  seen_in uuid
+  constraint clerk_versions_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
+
+table app_private.gone_members  -- NO ROW-LEVEL SECURITY
+  clerk_org_id text not null
+  clerk_user_id text not null
+  constraint gone_members_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
+
 table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
   turn smallint not null default 0
@@ -148,10 +193,12 @@ create policy all_same_org on app_public.documents as restrictive for all to app
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy delete_own on app_public.documents for delete to app_user
   using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_documents() AS can_manage_documents));
+create policy delete_personal on app_public.documents for delete to rowhouse_owner
+  using ((org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (owner_id = org_id));
 create policy insert_own on app_public.documents for insert to app_user
   with check (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id));
-create policy select_member on app_public.documents for select to app_user
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_own on app_public.documents for select to app_user
+  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_documents() AS can_manage_documents));
 create policy select_same_org on app_public.documents for select to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy update_own on app_public.documents for update to app_user
@@ -161,6 +208,8 @@ create policy update_same_org on app_public.documents for update to rowhouse_own
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 
+create policy delete_mirror on app_public.memberships for delete to rowhouse_owner
+  using true;
 create policy insert_mirror on app_public.memberships for insert to rowhouse_owner
   with check true;
 create policy select_member on app_public.memberships for select to app_user
@@ -310,6 +359,30 @@ RETURN COALESCE((permission = ANY (string_to_array(current_setting('jwt.permissi
 ;
 grant execute on function app_hidden.has_permission(text) to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.is_fresh(minutes integer)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN app_hidden.is_within(NULLIF(current_setting('jwt.first_factor_at'::text, true), ''::text), minutes)
+;
+grant execute on function app_hidden.is_fresh(integer) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.is_second_factor_fresh(minutes integer)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN app_hidden.is_within(COALESCE(NULLIF(current_setting('jwt.second_factor_at'::text, true), ''::text), NULLIF(current_setting('jwt.first_factor_at'::text, true), ''::text)), minutes)
+;
+grant execute on function app_hidden.is_second_factor_fresh(integer) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.is_within(seconds text, minutes integer)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN COALESCE(CASE WHEN (seconds ~ '^[0-9]{1,12}$'::text) THEN (to_timestamp((seconds)::double precision) > (now() - make_interval(mins => minutes))) ELSE NULL::boolean END, false)
+;
+grant execute on function app_hidden.is_within(text,integer) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.job_state(task text, row_id uuid)
  RETURNS app_public.job_state
  LANGUAGE plpgsql
@@ -358,6 +431,25 @@ $function$
 ;
 grant execute on function app_hidden.search_query(text) to app_user;
 
+CREATE OR REPLACE FUNCTION app_private.admit(user_id text, org_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if exists (
+    select from app_private.gone_members as g
+    where g.clerk_org_id = admit.org_id and g.clerk_user_id = admit.user_id
+  ) then
+    raise exception 'You are no longer a member of this organization.' using errcode = 'RW403';
+  end if;
+  return admit.org_id;
+end;
+$function$
+;
+grant execute on function app_private.admit(text,text) to app_api;
+
 CREATE OR REPLACE FUNCTION app_private.advance_turn()
  RETURNS void
  LANGUAGE plpgsql
@@ -390,6 +482,136 @@ end;
 $function$
 ;
 -- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.apply_clerk_change(change jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  told record;
+  rows_now bigint;
+  rows_changed bigint := 0;
+begin
+  select * into told from pg_catalog.jsonb_to_record(apply_clerk_change.change) as c (
+    "orgId" text, "userId" text, "bornAt" timestamptz, "isDeleted" boolean, "versionAt" timestamptz,
+    "toldAt" timestamptz, email text, name text, slug text, role text
+  );
+  insert into app_private.clerk_versions as v (clerk_org_id, clerk_user_id, born_at, is_deleted, version_at, told_at)
+  values (told."orgId", told."userId", told."bornAt", told."isDeleted", told."versionAt", told."toldAt")
+  on conflict on constraint clerk_versions_pkey do update
+    set born_at = excluded.born_at, is_deleted = excluded.is_deleted,
+      version_at = excluded.version_at, told_at = excluded.told_at
+    where (v.born_at, v.is_deleted, v.version_at, v.told_at)
+      < (excluded.born_at, excluded.is_deleted, excluded.version_at, excluded.told_at);
+  if not found then
+    return 'stale';
+  end if;
+
+  if told."isDeleted" then
+    with ended as (
+      delete from app_public.memberships as m
+      where (told."orgId" = '' or m.org_id = told."orgId") and (told."userId" = '' or m.user_id = told."userId")
+      returning m.org_id, m.user_id
+    )
+    insert into app_private.gone_members (clerk_org_id, clerk_user_id)
+    select e.org_id, e.user_id from ended as e
+    on conflict on constraint gone_members_pkey do nothing;
+    get diagnostics rows_changed = row_count;
+    if told."orgId" = '' then
+      -- The id stays: documents of organizations name their owner by it.
+      update app_public.users as u set email = null, name = null
+      where u.id = told."userId" and (u.email is not null or u.name is not null);
+      get diagnostics rows_now = row_count;
+      perform pg_catalog.set_config('jwt.org_id', told."userId", true);
+      delete from app_public.documents as d where d.org_id = told."userId";
+      perform pg_catalog.set_config('jwt.org_id', '', true);
+      rows_changed := rows_changed + rows_now;
+    end if;
+  elsif told."orgId" = '' then
+    insert into app_public.users as u (id, email, name) values (told."userId", told.email, told.name)
+    on conflict (id) do update set email = excluded.email, name = excluded.name
+      where (u.email, u.name) is distinct from (excluded.email, excluded.name);
+    get diagnostics rows_changed = row_count;
+  elsif told."userId" = '' then
+    insert into app_public.organizations as o (id, kind, name, slug)
+    values (told."orgId", 'ORGANIZATION', told.name, told.slug)
+    on conflict (id) do update set name = excluded.name, slug = excluded.slug
+      where (o.name, o.slug) is distinct from (excluded.name, excluded.slug);
+    get diagnostics rows_changed = row_count;
+  elsif not app_private.is_gone(told."userId", told."orgId") then
+    -- An event about them may still be on its way.
+    insert into app_public.users (id) values (told."userId") on conflict (id) do nothing;
+    insert into app_public.organizations (id, kind, name)
+    values (told."orgId", 'ORGANIZATION', told."orgId") on conflict (id) do nothing;
+    insert into app_public.memberships as m (org_id, user_id, role)
+    values (told."orgId", told."userId", told.role)
+    on conflict on constraint memberships_pkey do update set role = excluded.role
+      where m.role <> excluded.role;
+    get diagnostics rows_changed = row_count;
+    delete from app_private.gone_members as g
+    where g.clerk_org_id = told."orgId" and g.clerk_user_id = told."userId";
+  end if;
+  return case when rows_changed > 0 then 'applied' else 'same' end;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.apply_clerk_events(attempt app_private.attempt, max_events integer, OUT applied integer, OUT stale integer, OUT failed integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  event record;
+  change jsonb;
+  is_stale boolean;
+begin
+  perform app_private.enter_attempt(apply_clerk_events.attempt);
+  perform pg_catalog.pg_advisory_xact_lock(7218930017263047);
+  applied := 0;
+  stale := 0;
+  failed := 0;
+  for event in
+    select e.id, e.changes from app_private.clerk_events as e
+    where e.outcome is null and e.attempts < 10
+      and (e.tried_at is null or e.tried_at < pg_catalog.now() - interval '1 minute')
+    order by e.version_at, e.id
+    limit apply_clerk_events.max_events
+  loop
+    begin
+      is_stale := true;
+      for change in select c.value from pg_catalog.jsonb_array_elements(event.changes) as c loop
+        if app_private.apply_clerk_change(change) <> 'stale' then
+          is_stale := false;
+        end if;
+      end loop;
+      update app_private.clerk_events as e
+      set outcome = case when is_stale then 'stale' else 'applied' end, changes = null,
+        attempts = e.attempts + 1, tried_at = pg_catalog.now(), error_code = null
+      where e.id = event.id;
+      if is_stale then
+        stale := stale + 1;
+      else
+        applied := applied + 1;
+      end if;
+    exception when others then
+      -- Not what another transaction may have caused: the whole is tried again.
+      if sqlstate like '40%' or sqlstate like '57%' or sqlstate like '53%' then
+        raise;
+      end if;
+      update app_private.clerk_events as e
+      set attempts = e.attempts + 1, tried_at = pg_catalog.now(), error_code = sqlstate
+      where e.id = event.id;
+      failed := failed + 1;
+    end;
+  end loop;
+end;
+$function$
+;
+grant execute on function app_private.apply_clerk_events(app_private.attempt,integer) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.beat(worker_id text, held bigint[], dead_after interval)
  RETURNS boolean
@@ -639,6 +861,19 @@ $function$
 ;
 grant execute on function app_private.index_document(app_private.attempt,uuid) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.is_gone(user_id text, org_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+BEGIN ATOMIC
+ SELECT (EXISTS ( SELECT
+            FROM app_private.clerk_versions v
+           WHERE ((v.clerk_org_id = ANY (ARRAY[''::text, is_gone.org_id])) AND (v.clerk_user_id = ANY (ARRAY[''::text, is_gone.user_id])) AND v.is_deleted))) AS "exists";
+END
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.migration_level()
  RETURNS text
  LANGUAGE plpgsql
@@ -652,6 +887,40 @@ $function$
 ;
 grant execute on function app_private.migration_level() to app_api;
 grant execute on function app_private.migration_level() to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.missing_in_clerk(walk_id uuid, max_rows integer)
+ RETURNS TABLE(org_id text, user_id text, born_at timestamp with time zone, of_all bigint, known bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    with mirrored as (
+      select '' as org_id, u.id as user_id, u.created_at from app_public.users as u
+      union all
+      select o.id, '', o.created_at from app_public.organizations as o where o.kind = 'ORGANIZATION'
+      union all
+      select m.org_id, m.user_id, m.created_at from app_public.memberships as m where m.org_id <> m.user_id
+    ), judged as (
+      select x.org_id, x.user_id, coalesce(v.born_at, pg_catalog.to_timestamp(0)) as born_at,
+        v.seen_in is distinct from missing_in_clerk.walk_id and x.created_at < r.started_at as is_missing
+      from mirrored as x
+      cross join app_private.clerk_reconciliations as r
+      left join app_private.clerk_versions as v on v.clerk_org_id = x.org_id and v.clerk_user_id = x.user_id
+      where r.id = missing_in_clerk.walk_id and v.is_deleted is not true
+    ), counted as (
+      select pg_catalog.count(*) as known, pg_catalog.count(*) filter (where j.is_missing) as of_all from judged as j
+    )
+    select j.org_id, j.user_id, j.born_at, c.of_all, c.known
+    from judged as j cross join counted as c
+    where j.is_missing
+    order by j.org_id, j.user_id
+    limit missing_in_clerk.max_rows;
+end;
+$function$
+;
+grant execute on function app_private.missing_in_clerk(uuid,integer) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.next_turn(org_id text)
  RETURNS smallint
@@ -680,6 +949,27 @@ $function$
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.open_reconciliation()
+ RETURNS app_private.clerk_reconciliations
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  walk app_private.clerk_reconciliations;
+begin
+  -- One that nobody has gone on with for a day: what it has seen is old.
+  update app_private.clerk_reconciliations as r set finished_at = pg_catalog.now()
+  where r.finished_at is null and r.updated_at < pg_catalog.now() - interval '1 day';
+  insert into app_private.clerk_reconciliations default values
+  on conflict ((finished_at is null)) where finished_at is null do nothing;
+  select * into walk from app_private.clerk_reconciliations as r where r.finished_at is null;
+  return walk;
+end;
+$function$
+;
+grant execute on function app_private.open_reconciliation() to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.provision(user_id text, email text, user_name text, org_id text, org_slug text, org_role text)
  RETURNS void
  LANGUAGE plpgsql
@@ -692,24 +982,43 @@ declare
   member_role text := coalesce(provision.org_role, 'owner');
 begin
   -- Mostly there is nothing to do. Reading first takes no locks, for which the
-  -- members of a large organization would queue.
+  -- members of a large organization would queue. Who has a tombstone has no membership.
   if exists (
     select from app_public.memberships as m
     join app_public.users as u on u.id = m.user_id
     join app_public.organizations as o on o.id = m.org_id
-    where m.org_id = provision.org_id and m.user_id = provision.user_id and m.role = member_role
-      and o.kind = org_kind
-      and o.slug is not distinct from coalesce(provision.org_slug, o.slug)
-      and u.email is not distinct from coalesce(provision.email, u.email)
-      and u.name is not distinct from coalesce(provision.user_name, u.name)
+    where m.org_id = provision.org_id and m.user_id = provision.user_id and o.kind = org_kind
+      and (
+        m.role = member_role
+        or exists (
+          select from app_private.clerk_versions as v where v.clerk_org_id = m.org_id and v.clerk_user_id = m.user_id
+        )
+      )
+      and (
+        o.slug is not distinct from coalesce(provision.org_slug, o.slug)
+        or exists (select from app_private.clerk_versions as v where v.clerk_org_id = o.id and v.clerk_user_id = '')
+      )
+      and (
+        (u.email is not distinct from coalesce(provision.email, u.email)
+          and u.name is not distinct from coalesce(provision.user_name, u.name))
+        or exists (select from app_private.clerk_versions as v where v.clerk_org_id = '' and v.clerk_user_id = u.id)
+      )
   ) then
     return;
+  end if;
+
+  -- Beside others that provision, but not while Clerk's word is applied: no tombstone
+  -- can come between the look and the rows.
+  perform pg_catalog.pg_advisory_xact_lock_shared(7218930017263047);
+  if app_private.is_gone(provision.user_id, provision.org_id) then
+    raise exception 'You are no longer a member of this organization.' using errcode = 'RW403';
   end if;
 
   insert into app_public.users as u (id, email, name)
   values (provision.user_id, provision.email, provision.user_name)
   on conflict (id) do update
-    set email = coalesce(excluded.email, u.email), name = coalesce(excluded.name, u.name);
+    set email = coalesce(excluded.email, u.email), name = coalesce(excluded.name, u.name)
+    where not exists (select from app_private.clerk_versions as v where v.clerk_org_id = '' and v.clerk_user_id = u.id);
 
   insert into app_public.organizations as o (id, kind, name, slug)
   values (
@@ -722,19 +1031,42 @@ begin
     set slug = coalesce(excluded.slug, o.slug),
       -- Known by its id only until a token says more.
       name = case when o.name = o.id then coalesce(excluded.slug, o.name) else o.name end
-    where o.kind = excluded.kind;
+    where o.kind = excluded.kind
+      and not exists (select from app_private.clerk_versions as v where v.clerk_org_id = o.id and v.clerk_user_id = '');
   -- No token names a personal space as an organization, or the other way round.
-  if not found then
+  if not exists (
+    select from app_public.organizations as o where o.id = provision.org_id and o.kind = org_kind
+  ) then
     raise exception 'Organization and personal space differ.' using errcode = 'RW403';
   end if;
 
   insert into app_public.memberships as m (org_id, user_id, role)
   values (provision.org_id, provision.user_id, member_role)
-  on conflict on constraint memberships_pkey do update set role = excluded.role;
+  on conflict on constraint memberships_pkey do update set role = excluded.role
+    where not exists (
+      select from app_private.clerk_versions as v where v.clerk_org_id = m.org_id and v.clerk_user_id = m.user_id
+    );
 end;
 $function$
 ;
 grant execute on function app_private.provision(text,text,text,text,text,text) to app_api;
+
+CREATE OR REPLACE FUNCTION app_private.purge_clerk_events(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(purge_clerk_events.attempt);
+  delete from app_private.clerk_events as e
+  where e.received_at < pg_catalog.now() - interval '7 days'
+    and (e.outcome is not null or e.received_at < pg_catalog.now() - interval '30 days');
+  delete from app_private.clerk_reconciliations as r where r.finished_at < pg_catalog.now() - interval '30 days';
+end;
+$function$
+;
+grant execute on function app_private.purge_clerk_events(app_private.attempt) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.purge_queue(attempt app_private.attempt)
  RETURNS void
@@ -754,6 +1086,74 @@ end;
 $function$
 ;
 grant execute on function app_private.purge_queue(app_private.attempt) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.receive_clerk_event(event_id text, type text, version_at timestamp with time zone, changes jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  job_id bigint;
+begin
+  insert into app_private.clerk_events (id, type, version_at, changes, outcome)
+  values (
+    receive_clerk_event.event_id, pg_catalog.left(receive_clerk_event.type, 100),
+    receive_clerk_event.version_at, receive_clerk_event.changes,
+    case when receive_clerk_event.changes is null then 'unreadable' end
+  )
+  on conflict on constraint clerk_events_pkey do nothing;
+  if not found then
+    return false;
+  end if;
+  -- As in app_private.enqueue: nothing is added where a worker takes the job meanwhile.
+  for round in 1..10 loop
+    exit when receive_clerk_event.changes is null or job_id is not null;
+    select j.id into job_id
+    from graphile_worker.add_job('clerk_events__apply', '{}', job_key => 'clerk_events__apply') as j;
+  end loop;
+  return true;
+end;
+$function$
+;
+grant execute on function app_private.receive_clerk_event(text,text,timestamp with time zone,jsonb) to app_api;
+
+CREATE OR REPLACE FUNCTION app_private.reconcile_with_clerk(walk_id uuid, phase text, place bigint, changes jsonb, next_phase text, next_place bigint)
+ RETURNS app_private.clerk_reconciliations
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  walk app_private.clerk_reconciliations;
+  change jsonb;
+  changed_now bigint := 0;
+begin
+  perform pg_catalog.pg_advisory_xact_lock(7218930017263047);
+  for change in select c.value from pg_catalog.jsonb_array_elements(reconcile_with_clerk.changes) as c loop
+    if app_private.apply_clerk_change(change) = 'applied' then
+      changed_now := changed_now + 1;
+    end if;
+  end loop;
+  update app_private.clerk_versions as v set seen_in = reconcile_with_clerk.walk_id
+  from pg_catalog.jsonb_to_recordset(reconcile_with_clerk.changes) as c ("orgId" text, "userId" text)
+  where v.clerk_org_id = c."orgId" and v.clerk_user_id = c."userId";
+  update app_private.clerk_reconciliations as r
+  set phase = reconcile_with_clerk.next_phase, place = reconcile_with_clerk.next_place,
+    seen = r.seen + pg_catalog.jsonb_array_length(reconcile_with_clerk.changes),
+    changed = r.changed + changed_now, updated_at = pg_catalog.now(),
+    finished_at = case when reconcile_with_clerk.next_phase = 'done' then pg_catalog.now() end
+  where r.id = reconcile_with_clerk.walk_id and r.phase = reconcile_with_clerk.phase
+    and r.place = reconcile_with_clerk.place and r.finished_at is null
+  returning * into walk;
+  if not found then
+    raise exception 'This reconciliation is somewhere else by now.' using errcode = 'RW409';
+  end if;
+  return walk;
+end;
+$function$
+;
+grant execute on function app_private.reconcile_with_clerk(uuid,text,bigint,jsonb,text,bigint) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.register_worker(worker_id text, host text, version text)
  RETURNS void

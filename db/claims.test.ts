@@ -6,6 +6,8 @@ const caller: Caller = {
   orgId: 'org_acme',
   orgRole: 'admin',
   permissions: ['org:docs:manage', 'org:audit:read'],
+  firstFactorAtMs: 1_800_000_000_999,
+  secondFactorAtMs: null,
 };
 
 describe('the settings of a caller', () => {
@@ -17,6 +19,8 @@ describe('the settings of a caller', () => {
       'jwt.org_id': 'org_acme',
       'jwt.org_role': 'admin',
       'jwt.permissions': 'org:docs:manage,org:audit:read',
+      'jwt.first_factor_at': '1800000000',
+      'jwt.second_factor_at': '',
       'app.request_id': 'request-1',
     });
   });
@@ -31,6 +35,8 @@ describe('the settings of a caller', () => {
       'jwt.org_id': '',
       'jwt.org_role': '',
       'jwt.permissions': '',
+      'jwt.first_factor_at': '',
+      'jwt.second_factor_at': '',
       'app.request_id': '',
     });
   });

@@ -17,12 +17,17 @@ export type Claims = {
   name: string | null;
   /** Who acts in the user's place, when someone does (impersonation). */
   actorId: string | null;
+  /** When the user last gave a first factor (a password, say), in milliseconds since the epoch. */
+  firstFactorAtMs: number | null;
+  /** The same for a second factor; null for who has none. */
+  secondFactorAtMs: number | null;
   /** When the token expires, in milliseconds since the epoch. */
   expiresAtMs: number;
 };
 
 /** What Postgres is told of a caller. */
-export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'>;
+export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'> &
+  Partial<Pick<Claims, 'firstFactorAtMs' | 'secondFactorAtMs'>>;
 
 /**
  * The settings of a transaction that acts for a caller: always the same set
@@ -43,6 +48,13 @@ export function pgSettings(
     'jwt.org_id': caller.orgId,
     'jwt.org_role': caller.orgRole,
     'jwt.permissions': caller.permissions.join(','),
+    'jwt.first_factor_at': seconds(caller.firstFactorAtMs),
+    'jwt.second_factor_at': seconds(caller.secondFactorAtMs),
     'app.request_id': requestId,
   };
+}
+
+/** Whole seconds since the epoch, as SQL reads them. */
+function seconds(timeMs: number | null | undefined): string {
+  return typeof timeMs === 'number' ? String(Math.floor(timeMs / 1000)) : '';
 }

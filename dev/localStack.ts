@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrate } from '../db/migrate.ts';
@@ -45,6 +46,7 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
 
   Object.assign(settings, await startDatabase(config, lifecycle));
   if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
+  if (!config.clerkWebhookSecret) settings.CLERK_WEBHOOK_SECRET = newWebhookSecret();
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
   const partsEnv = { ...process.env, ...env, ...settings };
@@ -191,6 +193,11 @@ async function startIssuer(
   };
 }
 
+/** For events of `npm run clerk:event`. A new one each time: nobody else needs to know it. */
+function newWebhookSecret(): string {
+  return `whsec_${randomBytes(24).toString('base64')}`;
+}
+
 /** Tells the other commands (`token`, `migrate`, `db:watch`, …) of the running stack. */
 async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle: Opened) {
   const path = join(dataDir, 'local.env');
@@ -213,6 +220,7 @@ async function welcome(url: string, settings: StackSettings, dataDir: string): P
     });
     lines.push(
       `Tokens     npm run -s token -- --user user_bob --org org_acme`,
+      `Events     npm run clerk:event -- organizationMembership.deleted --user user_bob --org org_acme`,
       '',
       'Paste this into another terminal:',
       '',

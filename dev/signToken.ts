@@ -15,6 +15,8 @@ export type TokenContent = {
   name?: string | undefined;
   /** The origin the session is used from; absent unless given. */
   azp?: string | undefined;
+  /** Minutes since the first and the second factor were given; -1 for never. `[0, -1]` by default. */
+  factorAges?: readonly [number, number] | undefined;
   /** The user who impersonates `user`. */
   actor?: string | undefined;
   /** 3600 by default. Clerk's own tokens live for 60 seconds. */
@@ -69,12 +71,13 @@ export function encodePermissions(permissions: readonly string[]): {
 
 function claimsOf(content: TokenContent, iss: string, iat: number): JWTPayload {
   const { user: sub, email, name, azp, actor, ttlSeconds = 3600, version = 2 } = content;
+  const { factorAges = [0, -1] } = content;
   const organization = version === 2 ? organizationV2(content) : organizationV1(content);
   const sid = `sess_${randomBytes(14).toString('hex')}`;
   return {
     ...(azp === undefined ? {} : { azp }),
     exp: iat + ttlSeconds,
-    fva: [0, -1],
+    fva: factorAges,
     iat,
     iss,
     jti: randomUUID().replaceAll('-', ''),

@@ -30,6 +30,20 @@ function toLine(observation: Observation): Line {
     }
     case 'requestRefused':
       return { level: 'info', message: 'request refused', fields };
+    case 'keysLoaded':
+      return { level: 'info', message: 'keys of the issuer loaded', fields };
+    case 'keysUnreachable':
+      return { level: 'warn', message: 'keys of the issuer not to be had', fields };
+    case 'webhookReceived': {
+      const isWell = observation.outcome !== 'rejected' && observation.outcome !== 'unreadable';
+      return { level: isWell ? 'info' : 'warn', message: 'webhook', fields };
+    }
+    case 'clerkEventsApplied': {
+      const level = observation.failed > 0 ? 'error' : 'info';
+      return { level, message: 'events of Clerk applied', fields };
+    }
+    case 'clerkReconciled':
+      return { level: 'info', message: 'reconciled with Clerk', fields };
     case 'errorMasked': {
       const { requestId, error } = observation;
       return { level: 'error', message: 'error masked', fields: { requestId, err: error } };

@@ -3,7 +3,13 @@ import type { Meter } from '@opentelemetry/api';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { makeLabelCap } from './labelCap.ts';
-import type { JobFinished, QueueSampled, RequestFinished, Sink } from './observer.ts';
+import type {
+  JobFinished,
+  QueueSampled,
+  RequestFinished,
+  Sink,
+  WebhookReceived,
+} from './observer.ts';
 
 /** The metrics of a process. */
 export type Metrics = {
@@ -43,6 +49,8 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
   const meter = provider.getMeter('rowhouse');
   const record = makeRequestMetrics(meter, maxOperationNames);
   const recordRefusal = makeRefusalMetrics(meter);
+  const keys = makeKeyMetrics(meter);
+  const clerk = makeClerkMetrics(meter);
   const jobs = makeJobMetrics(meter);
   const recordQueue = makeQueueMetrics(meter);
   const closeProcess = observeProcess(meter);
@@ -53,6 +61,11 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
       if (observation.type === 'requestFinished') record(observation);
       else if (observation.type === 'requestRefused') recordRefusal(observation.cause);
       else if (observation.type === 'jobsAdded') jobs.added(observation.jobs);
+      else if (observation.type === 'keysLoaded') keys.loaded();
+      else if (observation.type === 'keysUnreachable') keys.unreachable(observation.reason);
+      else if (observation.type === 'webhookReceived') clerk.received(observation);
+      else if (observation.type === 'clerkEventsApplied') clerk.applied(observation);
+      else if (observation.type === 'clerkReconciled') clerk.reconciled(observation);
       else if (observation.type === 'jobStarted') jobs.started(observation);
       else if (observation.type === 'jobFinished') jobs.finished(observation);
       else if (observation.type === 'jobsSwept') jobs.swept(observation.jobs);
@@ -108,6 +121,54 @@ function makeRefusalMetrics(meter: Meter) {
   });
   const causes = makeLabelCap(50);
   return (cause: string) => refused.add(1, { cause: causes(cause) });
+}
+
+function makeKeyMetrics(meter: Meter) {
+  const downloads = meter.createCounter('rowhouse.keys.downloads', {
+    description: "Downloads of the issuer's keys; outcome is ok or why there were none.",
+  });
+  const loadedAt = meter.createGauge('rowhouse.keys.loaded', {
+    description: "When the issuer's keys were last downloaded, since 1970.",
+    unit: 's',
+  });
+  return {
+    loaded() {
+      downloads.add(1, { outcome: 'ok' });
+      loadedAt.record(Math.floor(Date.now() / 1000));
+    },
+    unreachable: (outcome: string) => downloads.add(1, { outcome }),
+  };
+}
+
+function makeClerkMetrics(meter: Meter) {
+  const webhooks = meter.createCounter('rowhouse.webhooks.received', {
+    description: 'Webhooks, by what happened and what became of them.',
+  });
+  const events = meter.createCounter('rowhouse.clerk.events', {
+    description: 'Events of Clerk that were applied, or stale, or failed.',
+  });
+  const repaired = meter.createCounter('rowhouse.clerk.repaired', {
+    description: 'Things that reconciliation with Clerk found otherwise in the mirror.',
+  });
+  const reconciledAt = meter.createGauge('rowhouse.clerk.reconciled', {
+    description: 'When the mirror was last reconciled with Clerk, since 1970.',
+    unit: 's',
+  });
+  return {
+    received({ outcome, event }: WebhookReceived) {
+      // Only events that the mirror follows are named, so there are few names.
+      webhooks.add(1, { outcome, event: event ?? 'none' });
+    },
+    applied({ applied, stale, failed }: { applied: number; stale: number; failed: number }) {
+      for (const [outcome, count] of Object.entries({ applied, stale, failed })) {
+        if (count > 0) events.add(count, { outcome });
+      }
+    },
+    reconciled({ changed }: { changed: number }) {
+      repaired.add(changed);
+      reconciledAt.record(Math.floor(Date.now() / 1000));
+    },
+  };
 }
 
 function makeJobMetrics(meter: Meter) {

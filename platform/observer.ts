@@ -25,6 +25,48 @@ type RequestRefused = {
   cause: string;
 };
 
+/** The issuer's keys were downloaded. */
+type KeysLoaded = { type: 'keysLoaded'; keyCount: number; durationMs: number };
+
+/** The issuer's keys could not be downloaded; those held so far stay in use for a while. */
+type KeysUnreachable = {
+  type: 'keysUnreachable';
+  /** A word of a fixed set. */
+  reason: string;
+  durationMs: number;
+  /** The age of the keys held so far; null where there are none. */
+  keysAgeMs: number | null;
+};
+
+/** A webhook came in. */
+export type WebhookReceived = {
+  type: 'webhookReceived';
+  requestId: string;
+  /** `duplicate`: it was there already; `ignored`: of a kind that nothing follows. */
+  outcome: 'stored' | 'duplicate' | 'ignored' | 'unreadable' | 'rejected';
+  /** What happened, in the sender's words; null where it is not believed or not followed. */
+  event: string | null;
+};
+
+/** Events of Clerk were merged into the mirror, or were older than what it knew. */
+type ClerkEventsApplied = {
+  type: 'clerkEventsApplied';
+  applied: number;
+  stale: number;
+  /** Tried again later. */
+  failed: number;
+};
+
+/** A walk through all that Clerk has came to an end. */
+type ClerkReconciled = {
+  type: 'clerkReconciled';
+  /** Things looked at. */
+  seen: number;
+  /** Of those, what the mirror had otherwise. */
+  changed: number;
+  durationMs: number;
+};
+
 /** An error nobody foresaw; the client got INTERNAL. */
 type ErrorMasked = { type: 'errorMasked'; requestId: string; error: unknown };
 
@@ -92,6 +134,11 @@ type ProcessDraining = { type: 'processDraining'; reason: string };
 export type Observation =
   | RequestFinished
   | RequestRefused
+  | KeysLoaded
+  | KeysUnreachable
+  | WebhookReceived
+  | ClerkEventsApplied
+  | ClerkReconciled
   | ErrorMasked
   | JobsAdded
   | JobStarted

@@ -7,6 +7,7 @@ import type { TokenVerifier } from './auth/verifyToken.ts';
 import { authenticate } from './http/authenticate.ts';
 import { bearerToken } from './http/bearerToken.ts';
 import { crossOrigin } from './http/crossOrigin.ts';
+import { expectedOrg } from './http/expectedOrg.ts';
 import { type Checks, healthz, readyz } from './http/health.ts';
 import { observeRequests } from './http/observeRequests.ts';
 import { onlyPost } from './http/onlyPost.ts';
@@ -23,6 +24,8 @@ export type AppParts = {
   whenBuilt: Stage;
   verifier: Pick<TokenVerifier, 'verify'>;
   provision: Provision;
+  /** Answers `POST /webhooks/clerk`; nothing does where there is no secret to check it by. */
+  clerkWebhook: Stage | undefined;
   metrics: Pick<Metrics, 'renderPrometheus'>;
   observe: Observe;
   pseudonym: Pseudonym;
@@ -36,7 +39,7 @@ export type AppParts = {
 };
 
 /** Paths that logs and metrics know by name. */
-const routes = ['/graphql', '/healthz', '/readyz', '/metrics'];
+const routes = ['/graphql', '/webhooks/clerk', '/healthz', '/readyz', '/metrics'];
 
 /** The ordered list of what happens to a request. Steps that can refuse come cheapest first. */
 export function makeApp(parts: AppParts): RequestListener {
@@ -52,12 +55,14 @@ export function makeApp(parts: AppParts): RequestListener {
     // Before authentication: a preflight carries no token.
     crossOrigin(parts.corsOrigins),
 
-    // Place of the webhooks: they read the raw body themselves, and nothing before them may.
+    // They read the raw body themselves, and nothing before them may.
+    ...(parts.clerkWebhook ? [on('/webhooks/clerk', parts.clerkWebhook, 'POST')] : []),
     // Place of the rate limit by IP address: before any work for the caller.
     on('/graphql', onlyPost),
     // Without a schema there may be no database to know callers by.
     on('/graphql', parts.whenBuilt, 'POST'),
     on('/graphql', authenticate(parts.verifier, parts.provision, observe), 'POST'),
+    on('/graphql', expectedOrg, 'POST'),
     // Place of the rate limits by user and organization: they need the claims.
     // Places of persisted operations and of limits on documents: inside grafserv, before parsing.
     parts.graphql,

@@ -17,6 +17,7 @@ import type { AppParts } from './app.ts';
 import { makeTokenVerifier } from './auth/verifyToken.ts';
 import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
 import { makeGraphql } from './graphql.ts';
+import { clerkWebhook } from './http/clerkWebhook.ts';
 import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
 import { makePreset } from './preset.ts';
@@ -77,7 +78,7 @@ export function openParts(
     jwtKey: config.clerkJwtKey,
     audience: config.clerkAudience,
     authorizedParties: config.clerkAuthorizedParties,
-    onEvent: (event) => log.info(event, 'keys of the issuer'),
+    onEvent: observe,
   });
 
   let isDraining = false;
@@ -90,6 +91,10 @@ export function openParts(
     whenBuilt: graphql.whenBuilt,
     verifier,
     provision: makeProvision(login),
+    clerkWebhook:
+      config.clerkWebhookSecret === undefined
+        ? undefined
+        : clerkWebhook(config.clerkWebhookSecret, login, observe),
     metrics,
     observe,
     pseudonym: makePseudonym(config.logPseudonymKey),

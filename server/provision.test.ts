@@ -14,6 +14,8 @@ const claims: Claims = {
   email: null,
   name: null,
   actorId: null,
+  firstFactorAtMs: null,
+  secondFactorAtMs: null,
   expiresAtMs: 0,
 };
 

@@ -10,4 +10,10 @@
 export const crontab = `
 # Every hour: heartbeats of dead workers, and names of queues that are not used.
 17 * * * * queue__purge ?fill=1h&jobKey=queue__purge&max=5
+# Every five minutes: events of Clerk that failed before. New ones have a job of their own.
+*/5 * * * * clerk_events__apply ?jobKey=clerk_events__apply&max=5
+# Every hour: the mirror against Clerk, where its secret key is set.
+29 * * * * clerk__reconcile ?fill=1h&jobKey=clerk__reconcile&max=5
+# Every day: events of Clerk that are long done.
+41 3 * * * clerk_events__purge ?fill=1d&jobKey=clerk_events__purge&max=5
 `;

@@ -3,6 +3,7 @@ import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
 import { runWorker } from './runWorker.ts';
+import { makeReconcileTask } from './tasks/clerk__reconcile.ts';
 import * as tasks from './tasks.ts';
 
 /** The worker process, `npm run worker`: config → open → run → signals. */
@@ -17,4 +18,4 @@ logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
-await runWorker(config, tasks, log, lifecycle);
+await runWorker(config, { ...tasks, ...makeReconcileTask(config) }, log, lifecycle);

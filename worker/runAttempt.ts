@@ -67,7 +67,7 @@ async function attemptOnce(task: Task, job: Job, ground: AttemptGround): Promise
     if (!payload.success) {
       throw new RowhouseError('BAD_USER_INPUT', { message: z.prettifyError(payload.error) });
     }
-    const context = makeContext(attempt, job, course.signal, ground.log);
+    const context = makeContext(attempt, job, course.signal, ground);
     await Promise.race([task.run(payload.data as never, context), course.cutShort]);
     isLeftToQueue = !attempt.isCompleted();
     return { outcome: 'succeeded' };
@@ -102,13 +102,19 @@ async function fail(attempt: Attempt, job: Job, code: string, error: unknown): P
   return { outcome: isFinal || job.attempts >= job.max_attempts ? 'dead' : 'failed', error };
 }
 
-function makeContext(attempt: Attempt, job: Job, signal: AbortSignal, log: Logger): TaskContext {
+function makeContext(
+  attempt: Attempt,
+  job: Job,
+  signal: AbortSignal,
+  { log, observe }: AttemptGround,
+): TaskContext {
   const { withClient, complete } = attempt;
   let ownLog: Logger | undefined;
   return {
     attempt: attempt.id,
     attemptNumber: job.attempts,
     signal,
+    observe,
     withClient,
     complete,
     get log() {

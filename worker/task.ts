@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { z } from 'zod';
+import type { Observe } from '../platform/observer.ts';
 import type { AttemptClient } from './lending.ts';
 
 /** What a task may do besides its work in the outside world. */
@@ -12,6 +13,7 @@ export type TaskContext = {
   signal: AbortSignal;
   /** Writes lines with the task and the job. */
   log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  observe: Observe;
   /** Lends a connection for as long as the work lasts, and never beyond the attempt. */
   withClient<Result>(work: (client: AttemptClient) => Promise<Result>): Promise<Result>;
   /**

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import { Pool } from 'pg';
 import type { Claims } from '../../db/claims.ts';
 import { openPool } from '../../db/pool.ts';
+import { permissions } from '../callers.ts';
 
 // What all contestants share. A contestant reads its settings from the same variables as the API.
 const { PORT, DATABASE_URL = '', DATABASE_POOL_SIZE } = process.env;
@@ -35,12 +36,14 @@ export function callerOf(request: IncomingMessage): Claims {
     orgId,
     orgRole,
     isPersonal: false,
-    permissions: [],
+    permissions,
     sessionId: null,
     orgSlug: null,
     email: null,
     name: null,
     actorId: null,
+    firstFactorAtMs: null,
+    secondFactorAtMs: null,
     expiresAtMs: Number.POSITIVE_INFINITY,
   };
 }

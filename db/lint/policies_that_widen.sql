@@ -5,16 +5,16 @@
 -- Remedy: Write the alternatives into one policy.
 
 /* Bad: app_public.documents
-create policy select_own on app_public.documents for select to app_user
-  using (owner_id = (select app_hidden.current_user_id()));
+create policy select_reader on app_public.documents for select to app_user
+  using ((select app_hidden.has_permission('org:docs:read')));
 */
 
 /* Good:
-drop policy select_member on app_public.documents;
-create policy select_member on app_public.documents for select to app_user
+drop policy select_own on app_public.documents;
+create policy select_own on app_public.documents for select to app_user
   using (
-    org_id = (select app_hidden.current_org_id())
-    or owner_id = (select app_hidden.current_user_id())
+    owner_id = (select app_hidden.current_user_id())
+    or (select app_hidden.has_permission('org:docs:read'))
   );
 */
 

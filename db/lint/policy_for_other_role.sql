@@ -5,16 +5,16 @@
 --   the migration.
 -- Needs: request role
 
-/* Bad: app_public.documents.delete_own
-drop policy delete_own on app_public.documents;
-create policy delete_own on app_public.documents for delete
-  using (owner_id = (select app_hidden.current_user_id()));
+/* Bad: app_public.documents.insert_own
+drop policy insert_own on app_public.documents;
+create policy insert_own on app_public.documents for insert
+  with check (owner_id = (select app_hidden.current_user_id()));
 */
 
 /* Good:
-drop policy delete_own on app_public.documents;
-create policy delete_own on app_public.documents for delete to app_user
-  using (owner_id = (select app_hidden.current_user_id()));
+drop policy insert_own on app_public.documents;
+create policy insert_own on app_public.documents for insert to app_user
+  with check (owner_id = (select app_hidden.current_user_id()));
 */
 
 select

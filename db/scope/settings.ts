@@ -12,6 +12,8 @@ const names = [
   'jwt.org_id',
   'jwt.org_role',
   'jwt.permissions',
+  'jwt.first_factor_at',
+  'jwt.second_factor_at',
   'app.request_id',
 ] as const;
 
@@ -84,7 +86,13 @@ export const cleanStatements = `select current_user = session_user and ${names
   .join(' and ')} as is_clean; reset all; unlisten *`;
 
 function setting(all: readonly string[]): string {
-  return `select ${all.map((name, i) => `set_config('${name}', $${i + 1}, true)`).join(', ')}`;
+  const place = (name: string) => `$${all.indexOf(name) + 1}`;
+  // Who is no longer a member has no organization: the statement fails, and what it goes with.
+  const value = (name: string) =>
+    name === 'jwt.org_id'
+      ? `app_private.admit(${place('jwt.user_id')}, ${place(name)})`
+      : place(name);
+  return `select ${all.map((name) => `set_config('${name}', ${value(name)}, true)`).join(', ')}`;
 }
 
 function valuesOf(limits: Limits): string[] {

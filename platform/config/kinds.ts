@@ -50,6 +50,18 @@ export function secretText(minLength: number): Kind<string> {
   return z.string().min(minLength).describe(`at least ${minLength} characters`);
 }
 
+/** The signing secret of a webhook endpoint, as Svix gives it out. */
+export const webhookSecret: Kind<string> = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]{22,}={0,2}$/)
+  .describe('`whsec_` and at least 16 bytes in base64');
+
+/** A secret of Clerk's Backend API. */
+export const clerkSecretKey: Kind<string> = z
+  .string()
+  .regex(/^sk_(?:live|test)_[\x21-\x7e]+$/)
+  .describe('`sk_live_…` or `sk_test_…`');
+
 /** Words separated by commas; none at all is an empty list. */
 export const wordList: Kind<string[]> = z
   .string()

@@ -51,6 +51,13 @@ export const rules: readonly Rule[] = [
         : undefined,
   },
   {
+    variables: ['NODE_ENV', 'CLERK_API_URL'],
+    allowed:
+      'In production Clerk is asked by `https://`, or by `http://` on this machine: the secret key travels along, and whoever answers says who exists.',
+    broken: ({ isProduction, clerkApiUrl }) =>
+      isProduction && !isConfidential(clerkApiUrl) ? '`http://` to another machine' : undefined,
+  },
+  {
     variables: ['NODE_ENV', 'LOG_PSEUDONYM_KEY'],
     allowed: 'In production a key of your own: the development key is public.',
     broken: ({ isProduction, logPseudonymKey }) =>

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import {
+  clerkSecretKey,
   flag,
   folderFrom,
   host,
@@ -11,6 +12,7 @@ import {
   postgresUrl,
   publicKeyPem,
   secretText,
+  webhookSecret,
   wholeNumber,
   word,
   wordList,
@@ -232,6 +234,34 @@ export const settings = {
     meaning: 'The `azp` values (origins of your apps) a token may have. Unset: any.',
     tradeOff:
       'Set, it stops a token of another app; a token without `azp` is then refused as well.',
+    reveal: 'value',
+    requiredBy: [],
+  },
+  clerkWebhookSecret: {
+    variable: 'CLERK_WEBHOOK_SECRET',
+    section: 'Clerk',
+    kind: webhookSecret,
+    meaning:
+      'The signing secret of the webhook endpoint that sends to `POST /webhooks/clerk`. Unset: that answers 404, and the mirror knows of users and organizations by their tokens alone. See [Clerk](clerk.md).',
+    reveal: 'nothing',
+    requiredBy: [],
+  },
+  clerkSecretKey: {
+    variable: 'CLERK_SECRET_KEY',
+    section: 'Clerk',
+    kind: clerkSecretKey,
+    meaning:
+      'The secret key of the Clerk instance. With it the worker compares the mirror with Clerk every hour, and `npm run clerk:reconcile` does at once. Give it to the worker only.',
+    tradeOff: 'It may do anything in the Clerk instance; without it a lost event stays lost.',
+    reveal: 'nothing',
+    requiredBy: [],
+  },
+  clerkApiUrl: {
+    variable: 'CLERK_API_URL',
+    section: 'Clerk',
+    kind: httpUrl,
+    default: 'https://api.clerk.com',
+    meaning: 'Where Clerk’s Backend API is. Another only for tests.',
     reveal: 'value',
     requiredBy: [],
   },

@@ -17,6 +17,7 @@ describe('the registry', () => {
       FORBIDDEN: 403,
       NOT_FOUND: 404,
       BAD_USER_INPUT: 400,
+      BAD_SIGNATURE: 400,
       CONFLICT: 409,
       PAYLOAD_TOO_LARGE: 413,
       TIMEOUT: 504,

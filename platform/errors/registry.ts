@@ -46,6 +46,14 @@ export const errorCodes = {
     remedy: 'Show the message at the field, and let the user correct it.',
     isRetryable: false,
   },
+  BAD_SIGNATURE: {
+    status: 400,
+    message: 'The signature is not valid.',
+    meaning:
+      'Of a webhook: it is not signed with the secret of this endpoint, or over other bytes, or more than five minutes ago.',
+    remedy: 'Compare the signing secret and the clocks; the sender may then send it again.',
+    isRetryable: false,
+  },
   CONFLICT: {
     status: 409,
     message: 'This conflicts with what is already there.',

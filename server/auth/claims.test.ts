@@ -17,6 +17,8 @@ const ann: Claims = {
   email: null,
   name: null,
   actorId: null,
+  firstFactorAtMs: null,
+  secondFactorAtMs: null,
   expiresAtMs: 1_800_000_060_000,
 };
 const annAlone = { ...ann, orgId: 'user_ann', isPersonal: true, orgRole: '', orgSlug: null };
@@ -63,6 +65,20 @@ const accepted: [claim: string, payload: object, expected: Claims][] = [
     { ...v2, act: { iss: 'x', sid: 's', sub: 'user_bob' } },
     { ...ann, actorId: 'user_bob' },
   ],
+  [
+    'the ages of both factors',
+    { ...v2, fva: [0, 10] },
+    { ...ann, firstFactorAtMs: 1_800_000_000_000, secondFactorAtMs: 1_799_999_400_000 },
+  ],
+  [
+    'a factor that was never given',
+    { ...v1, fva: [3, -1] },
+    { ...ann, firstFactorAtMs: 1_799_999_820_000 },
+  ],
+  ['ages that are text', { ...v2, fva: ['0', '0'] }, ann],
+  ['an age alone', { ...v2, fva: [0] }, ann],
+  ['an age that is no number', { ...v2, fva: [Number.NaN, 0] }, ann],
+  ['an age in the future', { ...v2, fva: [-2, 0] }, ann],
 ];
 
 const refused: [claim: string, payload: unknown][] = [

@@ -26,6 +26,8 @@ export function parseClaims(payload: unknown): Claims {
     email: session.email ?? null,
     name: session.name ?? null,
     actorId: session.act?.sub ?? null,
+    firstFactorAtMs: verifiedAtMs(session.iat, session.fva?.[0]),
+    secondFactorAtMs: verifiedAtMs(session.iat, session.fva?.[1]),
     expiresAtMs: session.exp * 1000,
   });
 }
@@ -57,6 +59,9 @@ export const roleSchema = z
 /** Seconds since 1970, up to the year 9999. */
 const secondsSchema = z.int().min(0).max(253_402_300_799);
 
+/** From -1, for never, to ten years. */
+const minutesSchema = z.int().min(-1).max(5_256_000);
+
 /** Text to show to people; what cannot be shown or stored counts as absent. */
 const displaySchema = z
   .string()
@@ -66,6 +71,12 @@ const displaySchema = z
   .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text))
   .nullish()
   .catch(null);
+
+/**
+ * Minutes from when a factor was verified until the token was issued, of the first and the second;
+ * -1 says never. One that cannot be read counts as never.
+ */
+const factorAgesSchema = z.tuple([minutesSchema, minutesSchema]).nullish().catch(null);
 
 /** What both versions say the same way. A version not known here may hide its organization. */
 const sessionSchema = z.object({
@@ -77,6 +88,7 @@ const sessionSchema = z.object({
   iat: secondsSchema,
   nbf: secondsSchema.optional(),
   act: z.object({ sub: idSchema }).nullish(),
+  fva: factorAgesSchema,
   email: displaySchema,
   name: displaySchema,
 });
@@ -118,6 +130,11 @@ function organizationOfV1(payload: unknown): Organization | null {
   if (!role) throw refusal('claims');
   const permissions = onlyWellFormed(rest.org_permissions ?? []);
   return { id, role, slug: rest.org_slug ?? null, permissions };
+}
+
+function verifiedAtMs(issuedAt: number, ageMinutes: number | undefined): number | null {
+  if (ageMinutes === undefined || ageMinutes < 0) return null;
+  return (issuedAt - ageMinutes * 60) * 1000;
 }
 
 function read<Schema extends z.ZodType>(schema: Schema, payload: unknown): z.output<Schema> {

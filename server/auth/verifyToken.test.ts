@@ -57,6 +57,8 @@ describe('a token of the issuer says who asks', () => {
       email: 'ann@example.com',
       name: 'Ann',
       actorId: 'user_support',
+      firstFactorAtMs: startMs,
+      secondFactorAtMs: null,
       expiresAtMs: startMs + 3_600_000,
     });
   });

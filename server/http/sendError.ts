@@ -12,10 +12,16 @@ const retryAfterSeconds = 2;
 /**
  * Answers a whole request with an error of the registry, in GraphQL's shape.
  *
+ * @param message in place of the registry's; the client reads it.
+ *
  * A 401 carries no request id in its body: it is the same bytes for every cause.
  */
-export function sendError(response: ServerResponse, code: ErrorCode): void {
-  const { status, message } = errorCodes[code];
+export function sendError(
+  response: ServerResponse,
+  code: ErrorCode,
+  message: string = errorCodes[code].message,
+): void {
+  const { status } = errorCodes[code];
   const state = stateOf(response.req);
   state.errorCode = code;
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
@@ -27,12 +33,12 @@ export function sendError(response: ServerResponse, code: ErrorCode): void {
 /** What a stage threw becomes an answer with a code. */
 export function answerErrors(observe: Observe): OnError {
   return (error, request, response) => {
-    const { code } = toldByKind(error);
+    const { code, message } = toldByKind(error);
     const { requestId } = stateOf(request);
     if (code === 'INTERNAL' || code === 'UNAVAILABLE') {
       observe({ type: 'errorMasked', requestId, error });
     }
     if (response.headersSent) response.destroy();
-    else sendError(response, code);
+    else sendError(response, code, message);
   };
 }

@@ -32,7 +32,8 @@ import {
  * `UPDATE_GOLDEN=1 npm test -- test/db/plans.test.ts` and commit them.
  */
 
-const member = { userId: 'user_107', orgId: 'org_7' };
+/** Who reads the documents of all: what bounds a page is then its size alone. */
+const member = { userId: 'user_107', orgId: 'org_7', permissions: ['org:docs:manage'] };
 
 let database: TestDatabase;
 let run: (query: string, variables?: Record<string, unknown>) => Promise<Answer>;
@@ -145,6 +146,14 @@ test('a member is looked up as fast in an organization of 20 000 members', async
     return eachOf(statements, (statement) => analyze(client, statement, 'settled'));
   });
   expect(buffersOf(plans.at(-1))).toBeLessThanOrEqual(ofOwner.maxBuffers + 2);
+});
+
+test('a page of who reads only their own goes no further than it has to: one document in eleven is', async () => {
+  const { statements } = await run(page);
+  const [plan] = await database.as({ ...member, permissions: [] }, (client) =>
+    eachOf(statements, (statement) => analyze(client, statement, 'settled')),
+  );
+  expect(buffersOf(plan)).toBeLessThanOrEqual(21 * 11 + 10);
 });
 
 const modes = ['first', 'settled'] as const;

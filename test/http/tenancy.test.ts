@@ -7,6 +7,8 @@ let api: TestApi;
 /** Ann, Bob and the others of Acme; Zoe of Globex. */
 let ann: string;
 let bob: string;
+/** A manager of Acme's documents. */
+let max: string;
 let zoe: string;
 /** Ann's document. */
 let id: string;
@@ -16,6 +18,7 @@ beforeAll(async () => {
   api = await startApi(database);
   ann = await signIn({ user: 'user_ann', org: 'org_acme' });
   bob = await signIn({ user: 'user_bob', org: 'org_acme' });
+  max = await signIn({ user: 'user_max', org: 'org_acme', permissions: ['org:docs:manage'] });
   zoe = await signIn({ user: 'user_zoe', org: 'org_globex', role: 'admin' });
   id = await write(ann, 'A plan about zeppelins');
   await write(zoe, 'Notes about balloons');
@@ -37,7 +40,7 @@ describe('a caller of another organization', () => {
       'query ($id: ID!) { found: node(id: $id) { ... on Document { title } } }',
     ]) {
       expect((await api.request(zoe, query, { id })).data).toEqual({ found: null });
-      expect((await api.request(bob, query, { id })).data.found).not.toBeNull();
+      expect((await api.request(max, query, { id })).data.found).not.toBeNull();
     }
   });
 
@@ -82,16 +85,21 @@ describe('a caller of another organization', () => {
 });
 
 describe('a member', () => {
-  test('reads what others of the organization wrote, and cannot change or delete it', async () => {
-    expect(await readTitle(bob, id)).toBe('A plan about zeppelins');
+  test('neither reads, finds, changes nor deletes what others of the organization wrote', async () => {
+    expect(await readTitle(bob, id)).toBeUndefined();
+    const { data } = await api.request(
+      bob,
+      `{ documents ${titles} searchDocuments(query: "zeppelins") ${titles} }`,
+    );
+    expect(data).toEqual({ documents: { edges: [] }, searchDocuments: { edges: [] } });
     for (const mutation of [update, remove]) {
       const { errors } = await api.request(bob, mutation, { id });
       expect(errors?.[0]?.extensions.code).toBe('NOT_FOUND');
     }
-    expect(await readTitle(bob, id)).toBe('A plan about zeppelins');
+    expect(await readTitle(max, id)).toBe('A plan about zeppelins');
   });
 
-  test('changes and deletes what is their own', async () => {
+  test('reads, changes and deletes what is their own', async () => {
     const mine = await write(bob, 'Draft');
     const changed = await api.request(bob, update, { id: mine, title: 'Final' });
     expect(changed.data.updateDocument.document).toEqual({ title: 'Final' });
@@ -101,7 +109,7 @@ describe('a member', () => {
   });
 });
 
-describe('the documents of others may be changed and deleted by', () => {
+describe('the documents of others may be read, changed and deleted by', () => {
   test.each([
     ['an administrator', { role: 'admin' }],
     [
@@ -112,6 +120,7 @@ describe('the documents of others may be changed and deleted by', () => {
   ])('%s', async (_, how) => {
     const theirs = await write(ann, 'Ann’s draft');
     const manager = await signIn({ user: 'user_max', org: 'org_acme', ...how });
+    expect(await readTitle(manager, theirs)).toBe('Ann’s draft');
     const changed = await api.request(manager, update, { id: theirs });
     expect(changed).toMatchObject({ data: { updateDocument: { document: { title: 'Changed' } } } });
     const owner =
@@ -128,6 +137,7 @@ describe('the documents of others may be changed and deleted by', () => {
     const other = await signIn({ user: 'user_max', org: 'org_acme', ...how });
     const { errors } = await api.request(other, update, { id });
     expect(errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+    expect(await readTitle(other, id)).toBeUndefined();
   });
 });
 
@@ -161,7 +171,7 @@ describe('a user of two organizations', () => {
   });
 
   test('is told apart when requests of both come at once', async () => {
-    const tokens = { acme: bob, globex: zoe };
+    const tokens = { acme: max, globex: zoe };
     const query = `{ viewer { organization { slug } } documents(first: 100) { edges { node { owner { id } title } } } }`;
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, i) => {

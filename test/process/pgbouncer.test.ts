@@ -118,7 +118,8 @@ describeWithPgBouncer('behind PgBouncer in transaction mode (needs pgbouncer)', 
       const callers = await Promise.all(
         Array.from({ length: 9 }, async (_, n) => {
           const [user, org] = [`user<${n}>`, `org<${n % 3}>`];
-          const token = await signIn({ user, org, name: user });
+          const permissions = ['org:docs:manage'];
+          const token = await signIn({ user, org, name: user, permissions });
           return { user, org, token, title: `of ${user} in ${org}` };
         }),
       );

@@ -47,6 +47,8 @@ function claimsOf({ userId, orgId, orgRole = 'member', permissions = [] }: TestC
     email: null,
     name: null,
     actorId: null,
+    firstFactorAtMs: null,
+    secondFactorAtMs: null,
     expiresAtMs: Date.now() + 60_000,
   };
 }

@@ -45,10 +45,10 @@ export async function rememberDocuments({ superuser }: TestDatabase): Promise<vo
   `);
 }
 
-/** Makes an organization with a member who reads and an administrator who changes things. */
+/** Makes an organization with a manager who reads and an administrator who changes things. */
 export async function makeShelf(database: TestDatabase, api: TestApi): Promise<Shelf> {
   const orgId = `org_${randomUUID()}`;
-  const token = await signIn({ user: reader, org: orgId });
+  const token = await signIn({ user: reader, org: orgId, permissions: ['org:docs:manage'] });
   const otherToken = await signIn({ user: 'user_bob', org: orgId, role: 'admin' });
   await database.provision({ userId: reader, orgId });
   /** Those who came, with what the reader had read last by then. */

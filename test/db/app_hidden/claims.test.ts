@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Client } from 'pg';
-import { openTestDatabase, setClaims, type TestDatabase } from '../../support/database.ts';
+import {
+  openTestDatabase,
+  setClaims,
+  type TestCaller,
+  type TestDatabase,
+} from '../../support/database.ts';
 import { alice, ask, carol, commitAs, connected, provisionAll } from '../callers.ts';
 
 let database: TestDatabase;
@@ -140,5 +145,47 @@ describe('has_permission', () => {
     expect(await has([], '')).toBe(false);
     expect(await has(['org:a:b'], null)).toBe(false);
     expect(await has(['org:a:b', 'org:c:d'], 'org:a:b,org:c:d')).toBe(false);
+  });
+});
+
+describe('how fresh the sign-in is', () => {
+  const nowMs = Date.now();
+  const minutesAgo = (minutes: number) => nowMs - minutes * 60_000;
+  const fresh = async (
+    factors: Partial<Pick<TestCaller, 'firstFactorAtMs' | 'secondFactorAtMs'>>,
+  ) =>
+    (
+      await ask(
+        database,
+        { ...alice, ...factors },
+        `select app_hidden.is_fresh(10) as first, app_hidden.is_second_factor_fresh(10) as second`,
+      )
+    ).rows[0];
+
+  test('counts from when the factor was given', async () => {
+    const at = minutesAgo(9);
+    expect(await fresh({ firstFactorAtMs: at })).toEqual({ first: true, second: true });
+    expect(await fresh({ firstFactorAtMs: minutesAgo(11) })).toEqual({
+      first: false,
+      second: false,
+    });
+  });
+
+  test('asks who has a second factor for that', async () => {
+    const stale = { firstFactorAtMs: minutesAgo(1), secondFactorAtMs: minutesAgo(11) };
+    expect(await fresh(stale)).toEqual({ first: true, second: false });
+    const renewed = { firstFactorAtMs: minutesAgo(60), secondFactorAtMs: minutesAgo(1) };
+    expect(await fresh(renewed)).toEqual({ first: false, second: true });
+  });
+
+  test('is never where no factor was given, or the setting is no time', async () => {
+    expect(await fresh({})).toEqual({ first: false, second: false });
+    for (const text of ['never', '-1', '1e9', '9'.repeat(40), ' 1']) {
+      const { rows } = await database.superuser.query(
+        `select app_hidden.is_fresh(2147483647) from set_config('jwt.first_factor_at', $1, true)`,
+        [text],
+      );
+      expect(rows).toEqual([{ is_fresh: false }]);
+    }
   });
 });

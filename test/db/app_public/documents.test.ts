@@ -41,12 +41,12 @@ const rename = "update app_public.documents set title = 'Renamed' where id = $1"
 const remove = 'delete from app_public.documents where id = $1';
 
 describe('a member', () => {
-  test.each([alice, bob, admin, editor])(
-    'reads every document of the organization: $userId',
-    async (caller) => {
-      expect((await ask(database, caller, titles)).rows).toEqual([{ title: 'Plan' }]);
-    },
-  );
+  test('reads their own, and of a colleague’s not even that they are there', async () => {
+    expect((await ask(database, alice, titles)).rows).toEqual([{ title: 'Plan' }]);
+    expect((await ask(database, bob, titles)).rows).toEqual([]);
+    const known = 'select from app_public.documents where id = $1';
+    expect((await ask(database, bob, known, [plan])).rowCount).toBe(0);
+  });
 
   test('writes documents of their own, in the organization of the claims', async () => {
     const { rows } = await ask(
@@ -81,10 +81,14 @@ describe('a member', () => {
 });
 
 describe('an administrator or a holder of org:docs:manage', () => {
-  test.each([admin, editor])("changes and deletes a colleague's: $userId", async (caller) => {
-    expect((await ask(database, caller, rename, [plan])).rowCount).toBe(1);
-    expect((await ask(database, caller, remove, [plan])).rowCount).toBe(1);
-  });
+  test.each([admin, editor])(
+    "reads, changes and deletes a colleague's: $userId",
+    async (caller) => {
+      expect((await ask(database, caller, titles)).rows).toEqual([{ title: 'Plan' }]);
+      expect((await ask(database, caller, rename, [plan])).rowCount).toBe(1);
+      expect((await ask(database, caller, remove, [plan])).rowCount).toBe(1);
+    },
+  );
 
   test.each([admin, editor])(
     "has no power over another organization's: $userId",
@@ -104,6 +108,7 @@ describe('an administrator or a holder of org:docs:manage', () => {
     { permissions: ['org:docs:manage '] },
   ])('is not whoever looks like one: %j', async (claims) => {
     const caller = { ...bob, ...claims };
+    expect((await ask(database, caller, titles)).rows).toEqual([]);
     expect((await ask(database, caller, rename, [plan])).rowCount).toBe(0);
     expect((await ask(database, caller, remove, [plan])).rowCount).toBe(0);
   });

@@ -1,6 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { alice, aliceAlone, ask, bob, carol, commitAs, nobody, provisionAll } from '../callers.ts';
+import {
+  alice,
+  aliceAlone,
+  ask,
+  bob,
+  carol,
+  commitAs,
+  editor,
+  nobody,
+  provisionAll,
+} from '../callers.ts';
 
 let database: TestDatabase;
 
@@ -80,7 +90,8 @@ describe('search', () => {
   });
 
   test('stays inside the organization of the caller', async () => {
-    expect(await search('spring', bob)).toHaveLength(3);
+    expect(await search('spring', editor)).toHaveLength(3);
+    expect(await search('spring', bob)).toEqual([]);
     expect(await search('spring', carol)).toEqual(['Spring release of Globex']);
     expect(await search('spring or globex or release', aliceAlone)).toEqual([]);
     expect(await search('spring or -spring', nobody)).toEqual([]);
