@@ -22,7 +22,8 @@ export type Claims = {
 };
 
 /** What Postgres is told of a caller. */
-export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'>;
+export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'> &
+  Partial<Pick<Claims, 'actorId'>>;
 
 /**
  * The settings of a transaction that acts for a caller: always the same set
@@ -30,11 +31,13 @@ export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'
  * on the same connection can show through.
  *
  * @param access `read` for what must not write: Postgres refuses it, whatever a function tries.
+ * @param traceId of the trace the request belongs to, 32 hex digits; '' for none.
  */
 export function pgSettings(
   caller: Caller,
   requestId: string,
   access: 'read' | 'write' = 'write',
+  traceId = '',
 ): Record<string, string> {
   return {
     role: 'app_user',
@@ -43,6 +46,8 @@ export function pgSettings(
     'jwt.org_id': caller.orgId,
     'jwt.org_role': caller.orgRole,
     'jwt.permissions': caller.permissions.join(','),
+    'jwt.actor_id': caller.actorId ?? '',
     'app.request_id': requestId,
+    'app.trace_id': traceId,
   };
 }

@@ -39,10 +39,18 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await lock(owner, onProgress);
     await ensureRoles(owner);
     await migrateQueue({ connectionString: ownerUrl });
+    const before = await lastMigration(owner);
     const logger = new Logger(() => (_level, message) => onProgress(message));
     await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
     // Its policies and triggers call functions of ours.
     await owner.query(queueSql);
+    // In time also where no worker runs.
+    await owner.query('select app_private.make_audit_partitions()');
+    const after = await lastMigration(owner);
+    if (after !== before) {
+      const details = JSON.stringify({ from: before, to: after });
+      await owner.query("select app_private.audit_command('migrate', $1)", [details]);
+    }
     if (options.apiUrl) await ensureLogin(owner, options.apiUrl, 'app_api');
     if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
     onProgress('The database is up to date.');
@@ -59,4 +67,14 @@ async function lock(owner: Client, onProgress: (message: string) => void): Promi
   if (rows[0].free) return;
   onProgress('Another deployer is migrating this database. Waiting for it to finish …');
   await owner.query('select pg_advisory_lock($1)', [lockKey]);
+}
+
+/** The file of the newest migration; null before the first. */
+async function lastMigration(owner: Client): Promise<string | null> {
+  const { rows } = await owner.query(
+    "select to_regclass('graphile_migrate.migrations') is not null as is_there",
+  );
+  if (!rows[0].is_there) return null;
+  const last = await owner.query('select max(filename) as file from graphile_migrate.migrations');
+  return last.rows[0].file;
 }

@@ -10,4 +10,6 @@
 export const crontab = `
 # Every hour: heartbeats of dead workers, and names of queues that are not used.
 17 * * * * queue__purge ?fill=1h&jobKey=queue__purge&max=5
+# Every night: partitions of the audit trail, made ahead and dropped when they are old.
+41 3 * * * audit_events__partition ?fill=1d&jobKey=audit_events__partition&max=5
 `;

@@ -1,3 +1,4 @@
 /** Every task, under the name jobs call it by. */
+export { audit_events__partition } from './tasks/audit_events__partition.ts';
 export { documents__index } from './tasks/documents__index.ts';
 export { queue__purge } from './tasks/queue__purge.ts';

@@ -12,7 +12,9 @@ const names = [
   'jwt.org_id',
   'jwt.org_role',
   'jwt.permissions',
+  'jwt.actor_id',
   'app.request_id',
+  'app.trace_id',
 ] as const;
 
 /** The key of settings under which they say until when somebody waits for the answer. */
