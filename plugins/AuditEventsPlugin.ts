@@ -16,7 +16,9 @@ const RowPlugin = addPgTableCondition(auditEvents, 'row', (build) => ({
   description: 'Only what happened to the thing with this id; it may be gone.',
   apply(condition: PgCondition, id: unknown) {
     if (id == null) return;
-    const { table, rowId } = rowOf(build, String(id));
+    const row = rowOfNodeId(build, String(id));
+    if (!row) throw notAllowed('row', new Error('It is no id of a thing.'));
+    const { table, rowId } = row;
     const text = (value: string) => sqlValueWithCodec(value, TYPES.text);
     condition.where(
       sql`${condition.alias}.row_id = ${text(rowId)} and ${condition.alias}.table_name = ${text(table)}`,
@@ -46,18 +48,21 @@ export const AuditEventsPlugins: GraphileConfig.Plugin[] = [RowPlugin, SincePlug
 const firstIdAt = (time: unknown) =>
   sql`app_hidden.first_uuid_at(${sqlValueWithCodec(String(time), TYPES.timestamptz)})`;
 
-/** The table and the id in it that a node id stands for, as the trail writes them. */
-function rowOf(build: GraphileBuild.Build, nodeId: string): { table: string; rowId: string } {
+/** A row as the trail names it: by its table and its id in there. */
+export type AuditedRow = { table: string; rowId: string };
+
+/** The row that a node id stands for, whether or not it is there; null for what is no node id. */
+export function rowOfNodeId(build: GraphileBuild.Build, nodeId: string): AuditedRow | null {
   const [typeName, ...key] = decoded(nodeId);
   for (const resource of Object.values(build.input.pgRegistry.pgResources)) {
     const primary = resource.uniques.find(({ isPrimary }) => isPrimary);
     if (!primary || resource.parameters || !resource.codec.attributes) continue;
     if (build.inflection.tableType(resource.codec) !== typeName) continue;
-    if (key.length !== primary.attributes.length) break;
+    if (key.length !== primary.attributes.length) return null;
     const ofRow = key.filter((_, i) => key.length === 1 || primary.attributes[i] !== 'org_id');
     return { table: resource.codec.name, rowId: ofRow.join(',') };
   }
-  throw notAllowed('row', new Error('It is no id of a thing.'));
+  return null;
 }
 
 function decoded(nodeId: string): string[] {

@@ -21,6 +21,8 @@ import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
+import { makeRefusalsPlugin } from './RefusalsPlugin.ts';
+import { makeRefusalTrail } from './refusalTrail.ts';
 
 /** The opened parts, and what only the process itself does with them. */
 export type ApiParts = AppParts & {
@@ -56,6 +58,10 @@ export function openParts(
   const limits = limitsOf(config.databaseStatementTimeoutMs);
   const travellingLimits = hasSessions ? undefined : limits;
   const login = asLogin(pool, travellingLimits);
+  const refusals = makeRefusalTrail(login, (error, { requestId }) =>
+    log.error({ err: error, requestId }, 'a refusal is not in the audit trail'),
+  );
+  lifecycle.opened('refusals', () => refusals.flush());
 
   const preset = makePreset({
     pool,
@@ -65,6 +71,7 @@ export function openParts(
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [
       makeOperationsPlugin(observe),
+      makeRefusalsPlugin(refusals),
       ...(config.graphiqlTokenUrl ? [makeGraphiqlPlugin(config.graphiqlTokenUrl)] : []),
     ],
   });
