@@ -13,6 +13,7 @@ import { makePseudonym } from '../platform/logging.ts';
 import { makeLogSink } from '../platform/logSink.ts';
 import { openMetrics } from '../platform/metrics.ts';
 import { makeObserver } from '../platform/observer.ts';
+import { makeAccessPlugin } from './AccessPlugin.ts';
 import type { AppParts } from './app.ts';
 import { makeTokenVerifier } from './auth/verifyToken.ts';
 import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
@@ -63,6 +64,10 @@ export function openParts(
   );
   lifecycle.opened('refusals', () => refusals.flush());
 
+  // Explains refusals, and so tells what is there: never in production.
+  const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = config;
+  const accessUrls = !config.isProduction && ownerUrl ? { ownerUrl, apiUrl } : undefined;
+
   const preset = makePreset({
     pool,
     usePrepared: hasSessions,
@@ -72,6 +77,7 @@ export function openParts(
     processPlugins: [
       makeOperationsPlugin(observe),
       makeRefusalsPlugin(refusals),
+      ...(accessUrls ? [makeAccessPlugin(accessUrls)] : []),
       ...(config.graphiqlTokenUrl ? [makeGraphiqlPlugin(config.graphiqlTokenUrl)] : []),
     ],
   });
