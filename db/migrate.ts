@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Logger, migrate as runCommitted } from 'graphile-migrate';
 import { clearAllPools } from 'graphile-migrate/dist/pg.js';
 import { runMigrations as migrateQueue } from 'graphile-worker';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { ensureLogin, ensureRoles } from './roles.ts';
 
 /** Where to migrate, and for whom. */
@@ -44,8 +44,7 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
     // Its policies and triggers call functions of ours.
     await owner.query(queueSql);
-    // In time also where no worker runs.
-    await owner.query('select app_private.make_audit_partitions()');
+    await makePartitions(owner, onProgress);
     const after = await lastMigration(owner);
     if (after !== before) {
       const details = JSON.stringify({ from: before, to: after });
@@ -77,4 +76,15 @@ async function lastMigration(owner: Client): Promise<string | null> {
   if (!rows[0].is_there) return null;
   const last = await owner.query('select max(filename) as file from graphile_migrate.migrations');
   return last.rows[0].file;
+}
+
+/** In time also where no worker runs. */
+async function makePartitions(owner: Client, onProgress: MigrateOptions['onProgress']) {
+  try {
+    await owner.query('select app_private.make_audit_partitions()');
+  } catch (error) {
+    // A long transaction reads the trail. There is time: months are made ahead, and the worker tries again.
+    if (!(error instanceof DatabaseError) || error.code !== '55P03') throw error;
+    onProgress('The audit trail is in use: its next partitions are left to the worker.');
+  }
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WhyError } from '../../db/why.ts';
 import { askWhy, type WhyQuestion } from '../../db/whyAsk.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addNotes } from '../support/notes.ts';
 import { alice, bob, carol, commitAs, provisionAll } from './callers.ts';
 
 let database: TestDatabase;
@@ -10,10 +11,11 @@ let carols: string;
 beforeAll(async () => {
   database = await openTestDatabase();
   await provisionAll(database);
+  await addNotes(database);
   const write = async (caller: typeof alice): Promise<string> =>
     (
       await commitAs(database, caller, (client) =>
-        client.query("insert into app_public.documents (title) values ('T') returning id"),
+        client.query("insert into app_public.notes (text) values ('T') returning id"),
       )
     ).rows[0].id;
   id = await write(alice);
@@ -26,7 +28,7 @@ const why = (question: Partial<WhyQuestion>) =>
     userId: 'user_bob',
     orgId: 'org_acme',
     permissions: [],
-    table: 'documents',
+    table: 'notes',
     command: 'select',
     ...question,
   });
@@ -60,7 +62,7 @@ describe('a row of the organization', () => {
           {
             kind: 'leaf',
             answer: false,
-            sides: [{ text: 'owner_id', value: 'user_alice' }, { value: 'user_bob' }],
+            sides: [{ text: 'author_id', value: 'user_alice' }, { value: 'user_bob' }],
           },
           { kind: 'leaf', answer: false },
         ],
@@ -74,8 +76,8 @@ describe('a row of the organization', () => {
 
   test.each([
     [{ role: 'admin' }, true],
-    [{ permissions: ['org:docs:manage'] }, true],
-    [{ permissions: ['org:docs:read'] }, false],
+    [{ permissions: ['org:notes:manage'] }, true],
+    [{ permissions: ['org:notes:read'] }, false],
     [{ userId: 'user_admin' }, true],
   ])('may be deleted with %j: %s', async (more, allowed) => {
     expect(await why({ id, command: 'delete', ...more })).toMatchObject({
@@ -83,15 +85,15 @@ describe('a row of the organization', () => {
       tried: allowed,
     });
     const { rowCount } = await database.superuser.query(
-      'select from app_public.documents where id = $1',
+      'select from app_public.notes where id = $1',
       [id],
     );
     expect(rowCount).toBe(1);
   });
 
   test('may be named by its node id', async () => {
-    const nodeId = Buffer.from(JSON.stringify(['Document', id])).toString('base64');
-    expect(await why({ id: nodeId, table: 'app_public.documents' })).toMatchObject({
+    const nodeId = Buffer.from(JSON.stringify(['Note', id])).toString('base64');
+    expect(await why({ id: nodeId, table: 'app_public.notes' })).toMatchObject({
       allowed: true,
       tried: true,
     });
@@ -114,9 +116,9 @@ test('an insert is looked at with the defaults of the caller', async () => {
   const access = await why({ command: 'insert' });
   expect(access).toMatchObject({ allowed: true, row: 'new', tried: null });
   expect(access.grants[1]).toEqual({
-    privilege: 'insert on app_public.documents',
+    privilege: 'insert on app_public.notes',
     isGranted: true,
-    columns: ['title', 'body'],
+    columns: ['text'],
   });
 });
 
@@ -173,9 +175,9 @@ test.each<[string, Partial<WhyQuestion>, RegExp]>([
   ['an unknown user', { userId: 'user_x' }, /no user "user_x"/],
   ['an unknown organization', { orgId: 'org_x' }, /no organization "org_x"/],
   ['an unknown table', { table: 'spoons' }, /no table "spoons"/],
-  ['a table with a strange name', { table: `documents"; drop table x; --` }, /no table/],
+  ['a table with a strange name', { table: `notes"; drop table x; --` }, /no table/],
   ['an unknown row', { id: '01900000-0000-7000-8000-000000000000' }, /no row/],
-  ['what is no id', { id: 'a,b,c' }, /no id of app_public.documents, whose key is \(org_id, id\)/],
+  ['what is no id', { id: 'a,b,c' }, /no id of app_public.notes, whose key is \(org_id, id\)/],
 ])('tells of %s', async (_claim, question, message) => {
   await expect(why(question)).rejects.toThrow(WhyError);
   await expect(why(question)).rejects.toThrow(message);

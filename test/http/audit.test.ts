@@ -90,6 +90,14 @@ describe('auditEvents', () => {
     ).toEqual([newest]);
   });
 
+  test('tell who acted in the user’s place', async () => {
+    const impersonated = await signIn({ user: 'user_ann', org: 'org_acme', actor: 'user_support' });
+    const id = await write(impersonated, 'By support');
+    expect(await eventsFor(boss, `(condition: { row: "${id}" })`)).toMatchObject([
+      { actorId: 'user_ann', impersonatorId: 'user_support' },
+    ]);
+  });
+
   test('are found by actor, by table, by row and by time', async () => {
     const id = await write(bob, 'One');
     await api.request(bob, update, { id });

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addNotes } from '../support/notes.ts';
 import { runProgram } from '../support/program.ts';
 
 let database: TestDatabase;
 let id: string;
 beforeAll(async () => {
   database = await openTestDatabase();
+  await addNotes(database);
   await database.provision({ userId: 'user_ann', orgId: 'org_acme' });
   await database.provision({ userId: 'user_bob', orgId: 'org_acme' });
   const { rows } = await database.superuser.query(
-    "insert into app_public.documents (org_id, owner_id, title) values ('org_acme', 'user_ann', 'T') returning id",
+    "insert into app_public.notes (org_id, author_id, text) values ('org_acme', 'user_ann', 'T') returning id",
   );
   id = rows[0].id;
 });
@@ -27,7 +29,7 @@ const asks = (user: string, ...more: string[]) => [
   '--org',
   'org_acme',
   '--table',
-  'documents',
+  'notes',
   '--id',
   id,
   ...more,
@@ -35,18 +37,16 @@ const asks = (user: string, ...more: string[]) => [
 
 test('says what is allowed, and ends with 0', async () => {
   const { code, text } = await run(asks('user_ann', '--for', 'update'));
-  expect(text).toContain(
-    'ALLOWED  update on app_public.documents: The policy update_own lets it pass',
-  );
+  expect(text).toContain('ALLOWED  update on app_public.notes: The policy update_own lets it pass');
   expect(code).toBe(0);
 });
 
 test('says what is denied, which part of which policy decided and with what values, and ends with 1', async () => {
   const { code, text } = await run(asks('user_bob', '--for', 'delete'));
   expect(text).toContain(
-    'DENIED  delete on app_public.documents: No permissive policy lets it pass: delete_own.',
+    'DENIED  delete on app_public.notes: No permissive policy lets it pass: delete_own.',
   );
-  expect(text).toMatch(/owner_id is user_ann\n.*is user_bob/);
+  expect(text).toMatch(/author_id is user_ann\n.*is user_bob/);
   expect(code).toBe(1);
 });
 
@@ -59,7 +59,7 @@ test('takes role and permissions, and prints JSON', async () => {
     '--permission',
     'org:x:y',
     '--permission',
-    'org:docs:manage',
+    'org:notes:manage',
     '--json',
   ];
   const { code, text } = await run(asks('user_bob', ...flags));
@@ -70,17 +70,17 @@ test('takes role and permissions, and prints JSON', async () => {
       userId: 'user_bob',
       orgId: 'org_acme',
       orgRole: 'viewer',
-      permissions: ['org:x:y', 'org:docs:manage'],
+      permissions: ['org:x:y', 'org:notes:manage'],
     },
   });
   expect(code).toBe(0);
 });
 
 test.each<[string, string[], object, RegExp]>([
-  ['no user', ['--table', 'documents'], {}, /required option '--user <id>'/],
+  ['no user', ['--table', 'notes'], {}, /required option '--user <id>'/],
   [
     'an unknown command',
-    ['--user', 'user_ann', '--table', 'documents', '--for', 'drop'],
+    ['--user', 'user_ann', '--table', 'notes', '--for', 'drop'],
     {},
     /Allowed choices are select, insert, update, delete/,
   ],
@@ -90,21 +90,16 @@ test.each<[string, string[], object, RegExp]>([
     {},
     /There is no table "spoons"/,
   ],
-  [
-    'an unknown user',
-    ['--user', 'user_x', '--table', 'documents'],
-    {},
-    /There is no user "user_x"/,
-  ],
+  ['an unknown user', ['--user', 'user_x', '--table', 'notes'], {}, /There is no user "user_x"/],
   [
     'an insert of a row that is there',
-    ['--user', 'user_ann', '--table', 'documents', '--for', 'insert', '--id', 'x'],
+    ['--user', 'user_ann', '--table', 'notes', '--for', 'insert', '--id', 'x'],
     {},
     /leave out --id/,
   ],
   [
     'no owner’s login',
-    ['--user', 'user_ann', '--table', 'documents'],
+    ['--user', 'user_ann', '--table', 'notes'],
     { DATABASE_OWNER_URL: undefined },
     /DATABASE_OWNER_URL and DATABASE_URL are needed/,
   ],
