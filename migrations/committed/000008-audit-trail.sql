@@ -1,5 +1,5 @@
---! Previous: sha1:bd56d3ccedb367c75105960d1698d0d6c135dbb8
---! Hash: sha1:b537e44ea6869f708a312440f88e39b06965c3ee
+--! Previous: sha1:42f3e42cd314d1e2db8cb66ae6e7c1fc98f9bbee
+--! Hash: sha1:5d9b80b17eb031a75d8f443765194eebf4545b00
 --! Message: audit trail
 
 -- The audit trail: who changed what, written in the transaction of the change.
