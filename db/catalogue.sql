@@ -20,11 +20,22 @@ alter default privileges leave on new types: nothing;
 
 -- Types
 
+create type app_public.audit_action as enum ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFUSED', 'COMMAND');
+
+create type app_public.audit_source as enum ('REQUEST', 'JOB', 'SYSTEM');
+
 create type app_public.job_status as enum ('QUEUED', 'RUNNING', 'RETRYING', 'FAILED');
 
 create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 -- Tables
+
+table app_private.audit_retention  -- NO ROW-LEVEL SECURITY
+  is_only boolean not null default true
+  keep interval default '2 years'::interval
+  constraint audit_retention_is_only_check CHECK (is_only)
+  constraint audit_retention_keep_check CHECK ((keep >= '1 mon'::interval))
+  constraint audit_retention_pkey PRIMARY KEY (is_only)
 
 table app_private.clerk_events  -- NO ROW-LEVEL SECURITY
   id text not null
@@ -89,6 +100,31 @@ table app_private.workers  -- NO ROW-LEVEL SECURITY
   constraint workers_id_check CHECK (((length(id) >= 1) AND (length(id) <= 100)))
   constraint workers_pkey PRIMARY KEY (id)
 
+table app_public.audit_events  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  id uuid not null default uuidv7()
+  action app_public.audit_action not null
+  source app_public.audit_source not null
+  actor_id text
+  impersonator_id text
+  table_name text
+  row_id text
+  operation text
+  changed text[] not null default '{}'::text[]
+  old_values jsonb
+  new_values jsonb
+  error_code text
+  request_id text
+  trace_id text
+  login text not null default SESSION_USER
+  created_at timestamp with time zone not null default uuid_extract_timestamp(id)
+  constraint audit_events_pkey PRIMARY KEY (org_id, id)
+  CREATE INDEX audit_events_org_id_actor_id_id_idx ON ONLY app_public.audit_events USING btree (org_id, actor_id, id)
+  CREATE INDEX audit_events_org_id_row_id_id_idx ON ONLY app_public.audit_events USING btree (org_id, row_id, id)
+  CREATE INDEX audit_events_org_id_table_name_id_idx ON ONLY app_public.audit_events USING btree (org_id, table_name, id)
+  CREATE STATISTICS app_public.audit_events_org_id_actor_id_stat ON org_id, actor_id FROM app_public.audit_events
+  CREATE TRIGGER _100_refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON app_public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__refuse_change()
+
 table app_public.dead_letters  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
   id uuid not null default uuidv7()
@@ -130,6 +166,8 @@ table app_public.documents  -- row-level security, forced
   CREATE STATISTICS app_public.documents_org_id_owner_id_stat ON org_id, owner_id FROM app_public.documents
   CREATE TRIGGER _100_touch BEFORE UPDATE OF title, body ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
   CREATE TRIGGER _200_search BEFORE INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg_documents__search()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{title,body}', '{search}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.documents FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
   CREATE TRIGGER _900_enqueue_index AFTER INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW WHEN ((length(new.body) > 20000)) EXECUTE FUNCTION app_private.tg_documents__enqueue_index()
 
 table app_public.memberships  -- row-level security, forced
@@ -145,6 +183,8 @@ table app_public.memberships  -- row-level security, forced
   CREATE INDEX memberships_org_id_created_at_user_id_idx ON app_public.memberships USING btree (org_id, created_at DESC, user_id DESC)
   CREATE INDEX memberships_user_id_created_at_org_id_idx ON app_public.memberships USING btree (user_id, created_at DESC, org_id DESC)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.memberships FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.memberships FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{user_id}', '{}', '{updated_at}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.memberships FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
 
 table app_public.organizations  -- row-level security, forced
   id text not null
@@ -158,6 +198,8 @@ table app_public.organizations  -- row-level security, forced
   constraint organizations_slug_check CHECK ((length(slug) <= 255))
   constraint organizations_pkey PRIMARY KEY (id)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.organizations FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.organizations FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('id', '{id}', '{}', '{updated_at}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.organizations FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
 
 table app_public.users  -- row-level security, forced
   id text not null
@@ -170,8 +212,21 @@ table app_public.users  -- row-level security, forced
   constraint users_name_check CHECK ((length(name) <= 255))
   constraint users_pkey PRIMARY KEY (id)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.users FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.users FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('id', '{id}', '{email,name}', '{updated_at}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.users FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
 
 -- Policies
+
+create policy select_mover on app_private.audit_events_later for select to rowhouse_owner
+  using true;
+
+create policy all_same_org on app_public.audit_events as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy insert_trail on app_public.audit_events for insert to rowhouse_owner
+  with check true;
+create policy select_auditor on app_public.audit_events for select to app_user
+  using ( SELECT app_hidden.can_read_audit() AS can_read_audit);
 
 create policy all_same_org on app_public.dead_letters as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
@@ -268,6 +323,8 @@ create policy all_worker on graphile_worker._private_tasks for all to app_worker
 
 -- Grants
 
+grant select (org_id, id, action, source, actor_id, impersonator_id, table_name, row_id, operation, changed, old_values, new_values, error_code, request_id, trace_id, created_at) on app_public.audit_events to app_user;
+
 grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
 
 grant delete, select on app_public.documents to app_user;
@@ -281,6 +338,8 @@ grant select on app_public.organizations to app_user;
 grant select on app_public.users to app_user;
 
 grant usage on type app_private.attempt to app_worker;
+grant usage on type app_public.audit_action to app_user;
+grant usage on type app_public.audit_source to app_user;
 grant usage on type app_public.job_state to app_user;
 grant usage on type app_public.job_status to app_user;
 grant usage on type app_public.organization_kind to app_user;
@@ -302,6 +361,22 @@ CREATE OR REPLACE FUNCTION app_hidden.can_manage_jobs()
 RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:jobs:manage'::text))
 ;
 grant execute on function app_hidden.can_manage_jobs() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.can_read_audit()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:audit:read'::text))
+;
+grant execute on function app_hidden.can_read_audit() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.current_actor_id()
+ RETURNS text
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN NULLIF(current_setting('jwt.actor_id'::text, true), ''::text)
+;
+grant execute on function app_hidden.current_actor_id() to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.current_org_id()
  RETURNS text
@@ -327,6 +402,14 @@ RETURN NULLIF(current_setting('app.request_id'::text, true), ''::text)
 ;
 grant execute on function app_hidden.current_request_id() to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.current_trace_id()
+ RETURNS text
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN COALESCE(NULLIF(current_setting('app.trace_id'::text, true), ''::text), "substring"(NULLIF(current_setting('app.traceparent'::text, true), ''::text), '^[0-9a-f]{2}-([0-9a-f]{32})-'::text))
+;
+grant execute on function app_hidden.current_trace_id() to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.current_user_id()
  RETURNS text
  LANGUAGE sql
@@ -350,6 +433,14 @@ CREATE OR REPLACE FUNCTION app_hidden.document_search(title text, body text)
 RETURN (setweight(to_tsvector('english'::regconfig, title), 'A'::"char") || setweight(to_tsvector('english'::regconfig, body), 'B'::"char"))
 ;
 grant execute on function app_hidden.document_search(text,text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.first_uuid_at(at timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((lpad(to_hex((LEAST(('281474976710655'::bigint)::numeric, GREATEST((0)::numeric, floor((EXTRACT(epoch FROM at) * (1000)::numeric)))))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid
+;
+grant execute on function app_hidden.first_uuid_at(timestamp with time zone) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.has_permission(permission text)
  RETURNS boolean
@@ -430,6 +521,42 @@ end;
 $function$
 ;
 grant execute on function app_hidden.search_query(text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_private.add_audit_partition(month timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  name constant text := 'app_private.audit_events_' || pg_catalog.to_char(month at time zone 'UTC', 'YYYY_MM');
+begin
+  execute pg_catalog.format('create table %s (like app_public.audit_events including all)', name);
+  perform app_private.guard_audit_partition(name::pg_catalog.regclass);
+  execute pg_catalog.format('alter table app_public.audit_events attach partition %s for values from (%L) to (%L)',
+    name, app_hidden.first_uuid_at(month),
+    app_hidden.first_uuid_at(pg_catalog.date_add(month, interval '1 month', 'UTC')));
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.add_last_audit_partition(first_month timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  create table app_private.audit_events_later (like app_public.audit_events including all);
+  perform app_private.guard_audit_partition('app_private.audit_events_later');
+  -- Whoever moves them to their months reads them.
+  create policy select_mover on app_private.audit_events_later for select to current_user using (true);
+  comment on table app_private.audit_events_later is 'Events of months that have no partition yet; empty, but for trouble.';
+  execute pg_catalog.format('alter table app_public.audit_events attach partition app_private.audit_events_later for values from (%L) to (maxvalue)',
+    app_hidden.first_uuid_at(first_month));
+end;
+$function$
+;
+-- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_private.admit(user_id text, org_id text)
  RETURNS text
@@ -613,6 +740,109 @@ $function$
 ;
 grant execute on function app_private.apply_clerk_events(app_private.attempt,integer) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.audit(audited regclass, personal text[] DEFAULT '{}'::text[], ignored text[] DEFAULT '{}'::text[], tenant text DEFAULT 'org_id'::text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  id_columns text[];
+  unknown text[];
+begin
+  if audited = 'app_public.audit_events'::pg_catalog.regclass
+    or not exists (
+      select from pg_catalog.pg_class as c
+      where c.oid = audited and c.relkind in ('r', 'p') and not c.relispartition
+    )
+  then
+    raise exception '% is no table that can be audited.', audited using errcode = '42809';
+  end if;
+  unknown := array(
+    select n.name from pg_catalog.unnest(personal || ignored || tenant) as n (name)
+    where not exists (
+      select from pg_catalog.pg_attribute as a
+      where a.attrelid = audited and a.attname = n.name and a.attnum > 0 and not a.attisdropped
+    )
+  );
+  if unknown <> '{}' then
+    raise exception '% has no column %.', audited, pg_catalog.array_to_string(unknown, ', ') using errcode = '42703';
+  end if;
+  id_columns := array(
+    select a.attname from pg_catalog.pg_constraint as c, pg_catalog.unnest(c.conkey) with ordinality as k (attnum, place)
+    join pg_catalog.pg_attribute as a on a.attnum = k.attnum
+    where c.conrelid = audited and c.contype = 'p' and a.attrelid = audited order by k.place
+  );
+  if id_columns = '{}' then
+    raise exception '% has no primary key, by which events name a row.', audited using errcode = '42P16';
+  end if;
+  if pg_catalog.cardinality(id_columns) > 1 then
+    id_columns := pg_catalog.array_remove(id_columns, tenant);
+  end if;
+  if id_columns || tenant && ignored or id_columns && personal or personal && ignored then
+    raise exception 'The columns of the key and of the tenant are in each event of %, and no column is both personal and ignored.',
+      audited using errcode = '42P16';
+  end if;
+  execute pg_catalog.format(
+    'create or replace trigger _900_audit after insert or update or delete on %s for each row execute function app_private.tg__audit(%L, %L, %L, %L)',
+    audited, tenant, id_columns, personal, ignored);
+  execute pg_catalog.format(
+    'create or replace trigger _900_audit_truncate after truncate on %s for each statement execute function app_private.tg__audit()',
+    audited);
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.audit_command(operation text, details jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+BEGIN ATOMIC
+ INSERT INTO app_public.audit_events (org_id, action, source, operation, new_values)
+   VALUES (''::text, 'COMMAND'::app_public.audit_action, 'SYSTEM'::app_public.audit_source, audit_command.operation, audit_command.details);
+END
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.audit_months()
+ RETURNS TABLE(partition regclass, month timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+BEGIN ATOMIC
+ SELECT (i.inhrelid)::regclass AS inhrelid,
+     ((to_date("right"((c.relname)::text, 7), 'YYYY_MM'::text))::timestamp without time zone AT TIME ZONE 'UTC'::text) AS timezone
+    FROM (pg_inherits i
+      JOIN pg_class c ON ((c.oid = i.inhrelid)))
+   WHERE ((i.inhparent = ('app_public.audit_events'::regclass)::oid) AND (c.relname ~ '^audit_events_\d{4}_\d{2}$'::text));
+END
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.audit_refusal(user_id text, actor_id text, org_id text, operation text, table_name text, row_id text, error_code text, request_id text, trace_id text, left_out integer)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+BEGIN ATOMIC
+ INSERT INTO app_public.audit_events (org_id, action, source, actor_id, impersonator_id, table_name, row_id, operation, new_values, error_code, request_id, trace_id)
+   VALUES (audit_refusal.org_id, 'REFUSED'::app_public.audit_action, 'REQUEST'::app_public.audit_source, audit_refusal.user_id, audit_refusal.actor_id, "left"(audit_refusal.table_name, 63), "left"(audit_refusal.row_id, 255), "left"(audit_refusal.operation, 100),
+         CASE
+             WHEN (audit_refusal.left_out > 0) THEN jsonb_build_object('left_out', audit_refusal.left_out)
+             ELSE NULL::jsonb
+         END, audit_refusal.error_code, audit_refusal.request_id, audit_refusal.trace_id);
+END
+;
+grant execute on function app_private.audit_refusal(text,text,text,text,text,text,text,text,text,integer) to app_api;
+
+CREATE OR REPLACE FUNCTION app_private.audit_source()
+ RETURNS app_public.audit_source
+ LANGUAGE sql
+ STABLE
+RETURN (CASE WHEN (NULLIF(current_setting('app.worker_id'::text, true), ''::text) IS NOT NULL) THEN 'JOB'::text WHEN (app_hidden.current_request_id() IS NOT NULL) THEN 'REQUEST'::text ELSE 'SYSTEM'::text END)::app_public.audit_source
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.beat(worker_id text, held bigint[], dead_after interval)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -680,9 +910,17 @@ CREATE OR REPLACE FUNCTION app_private.drop_jobs(job_ids bigint[])
 AS $function$
 begin
   return query
-    delete from graphile_worker._private_jobs as j
-    where j.id = any (drop_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
-    returning j.id;
+    with dropped as (
+      delete from graphile_worker._private_jobs as j
+      where j.id = any (drop_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
+      returning j.id, j.payload, j.task_id
+    ), noted as (
+      insert into app_public.audit_events (org_id, action, source, operation, table_name, row_id, new_values)
+      select coalesce(d.payload ->> 'orgId', ''), 'COMMAND', 'SYSTEM', 'jobs drop',
+        pg_catalog.split_part(t.identifier, '__', 1), d.payload ->> 'rowId', pg_catalog.jsonb_build_object('task', t.identifier)
+      from dropped as d join graphile_worker._private_tasks as t on t.id = d.task_id
+    )
+    select d.id from dropped as d;
 end;
 $function$
 ;
@@ -840,6 +1078,21 @@ $function$
 ;
 grant execute on function app_private.fail_attempt(app_private.attempt,text,text,boolean) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.guard_audit_partition(partition regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  execute pg_catalog.format('alter table %s enable row level security, force row level security', partition);
+  execute pg_catalog.format(
+    'create trigger _100_refuse_change before update or delete or truncate on %s for each statement execute function app_private.tg__refuse_change()',
+    partition);
+end;
+$function$
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.index_document(attempt app_private.attempt, document_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -871,6 +1124,63 @@ BEGIN ATOMIC
             FROM app_private.clerk_versions v
            WHERE ((v.clerk_org_id = ANY (ARRAY[''::text, is_gone.org_id])) AND (v.clerk_user_id = ANY (ARRAY[''::text, is_gone.user_id])) AND v.is_deleted))) AS "exists";
 END
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.maintain_audit(attempt app_private.attempt)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(maintain_audit.attempt);
+  perform app_private.make_audit_partitions();
+  perform app_private.purge_audit();
+end;
+$function$
+;
+grant execute on function app_private.maintain_audit(app_private.attempt) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.make_audit_partitions()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '5s'
+AS $function$
+declare
+  this_month constant timestamptz := pg_catalog.date_trunc('month', pg_catalog.now(), 'UTC');
+  behind constant timestamptz := pg_catalog.date_add(this_month, interval '4 months', 'UTC');
+  -- A clock that is set back finds its month at the start, too.
+  missing timestamptz := pg_catalog.date_subtract(this_month, interval '1 month', 'UTC');
+begin
+  perform pg_catalog.pg_advisory_xact_lock(7218930017263047);
+  missing := coalesce(
+    (select pg_catalog.date_add(pg_catalog.max(m.month), interval '1 month', 'UTC') from app_private.audit_months() as m),
+    missing
+  );
+  if missing >= behind then
+    return;
+  end if;
+  if pg_catalog.to_regclass('app_private.audit_events_later') is not null then
+    alter table app_public.audit_events detach partition app_private.audit_events_later;
+    alter table app_private.audit_events_later rename to audit_events_moving;
+  end if;
+  perform app_private.add_audit_partition(m.month)
+  from pg_catalog.generate_series(missing, pg_catalog.date_subtract(behind, interval '1 month', 'UTC'), interval '1 month', 'UTC') as m (month);
+  perform app_private.add_last_audit_partition(behind);
+  if pg_catalog.to_regclass('app_private.audit_events_moving') is not null then
+    insert into app_public.audit_events (
+      org_id, id, action, source, actor_id, impersonator_id, table_name, row_id, operation, changed,
+      old_values, new_values, error_code, request_id, trace_id, login
+    )
+    select org_id, id, action, source, actor_id, impersonator_id, table_name, row_id, operation, changed,
+      old_values, new_values, error_code, request_id, trace_id, login
+    from app_private.audit_events_moving;
+    drop table app_private.audit_events_moving;
+  end if;
+end;
+$function$
 ;
 -- granted to nobody
 
@@ -1051,6 +1361,26 @@ $function$
 ;
 grant execute on function app_private.provision(text,text,text,text,text,text) to app_api;
 
+CREATE OR REPLACE FUNCTION app_private.purge_audit()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET lock_timeout TO '5s'
+AS $function$
+declare
+  expired regclass;
+begin
+  for expired in
+    select m.partition from app_private.audit_months() as m, app_private.audit_retention as r
+    where pg_catalog.date_add(m.month, interval '1 month', 'UTC') <= pg_catalog.now() - r.keep
+  loop
+    execute pg_catalog.format('drop table %s', expired);
+  end loop;
+end;
+$function$
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.purge_clerk_events(attempt app_private.attempt)
  RETURNS void
  LANGUAGE plpgsql
@@ -1177,12 +1507,20 @@ CREATE OR REPLACE FUNCTION app_private.retry_jobs(job_ids bigint[])
 AS $function$
 begin
   return query
-    update graphile_worker._private_jobs as j
-    set attempts = 0, revision = j.revision + 1, run_at = pg_catalog.now(), last_error = null,
-      max_attempts = greatest(j.max_attempts, 25), updated_at = pg_catalog.now(),
-      priority = app_private.next_turn(j.payload ->> 'orgId')
-    where j.id = any (retry_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
-    returning j.id;
+    with retried as (
+      update graphile_worker._private_jobs as j
+      set attempts = 0, revision = j.revision + 1, run_at = pg_catalog.now(), last_error = null,
+        max_attempts = greatest(j.max_attempts, 25), updated_at = pg_catalog.now(),
+        priority = app_private.next_turn(j.payload ->> 'orgId')
+      where j.id = any (retry_jobs.job_ids) and j.locked_at is null and j.attempts >= j.max_attempts
+      returning j.id, j.payload, j.task_id
+    ), noted as (
+      insert into app_public.audit_events (org_id, action, source, operation, table_name, row_id, new_values)
+      select coalesce(r.payload ->> 'orgId', ''), 'COMMAND', 'SYSTEM', 'jobs retry',
+        pg_catalog.split_part(t.identifier, '__', 1), r.payload ->> 'rowId', pg_catalog.jsonb_build_object('task', t.identifier)
+      from retried as r join graphile_worker._private_tasks as t on t.id = r.task_id
+    )
+    select r.id from retried as r;
   perform pg_catalog.pg_notify('jobs:insert', pg_catalog.json_build_object(
     'r', pg_catalog.random(), 'count', pg_catalog.cardinality(retry_jobs.job_ids))::text);
 end;
@@ -1273,6 +1611,89 @@ end;
 $function$
 ;
 grant execute on function app_private.sweep(text,interval) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.tg__audit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  id_columns constant text[] := tg_argv[1];
+  personal constant text[] := tg_argv[2];
+  ignored constant text[] := tg_argv[3];
+  old_row jsonb;
+  new_row jsonb;
+  either jsonb;
+  changed text[] := '{}';
+  old_values jsonb;
+  new_values jsonb;
+begin
+  if tg_op = 'TRUNCATE' then
+    insert into app_public.audit_events (org_id, action, source, table_name)
+    values ('', 'TRUNCATE', 'SYSTEM', tg_table_name);
+    return null;
+  end if;
+
+  if tg_op <> 'INSERT' then
+    old_row := pg_catalog.to_jsonb(old) - ignored;
+  end if;
+  if tg_op <> 'DELETE' then
+    new_row := pg_catalog.to_jsonb(new) - ignored;
+  end if;
+  either := coalesce(new_row, old_row);
+  if tg_op = 'UPDATE' then
+    select pg_catalog.array_agg(n.key order by n.key) into changed
+    from pg_catalog.jsonb_each(new_row) as n
+    where n.value is distinct from old_row -> n.key;
+    if changed is null then
+      return null;
+    end if;
+    select pg_catalog.jsonb_object_agg(c.name, old_row -> c.name), pg_catalog.jsonb_object_agg(c.name, new_row -> c.name)
+    into old_values, new_values
+    from pg_catalog.unnest(changed) as c (name) where c.name <> all (personal);
+  else
+    old_values := old_row - personal;
+    new_values := new_row - personal;
+  end if;
+
+  insert into app_public.audit_events (
+    org_id, action, source, actor_id, impersonator_id, request_id, trace_id, table_name, row_id, changed, old_values, new_values
+  ) values (
+    either ->> tg_argv[0],
+    tg_op::app_public.audit_action,
+    app_private.audit_source(),
+    app_hidden.current_user_id(),
+    app_hidden.current_actor_id(),
+    app_hidden.current_request_id(),
+    app_hidden.current_trace_id(),
+    tg_table_name,
+    case when pg_catalog.cardinality(id_columns) = 1 then either ->> id_columns[1]
+      else (
+        select pg_catalog.string_agg(either ->> i.name, ',' order by i.place)
+        from pg_catalog.unnest(id_columns) with ordinality as i (name, place)
+      ) end,
+    changed,
+    old_values,
+    new_values
+  );
+  return null;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg__refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  raise exception 'Audit events stay as they are.' using errcode = 'RW403';
+end;
+$function$
+;
+-- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_private.tg__touch()
  RETURNS trigger

@@ -39,6 +39,9 @@ function groups(rows: readonly { owner: string; line: string }[]): string {
 
 const ours = "('app_public', 'app_hidden', 'app_private')";
 
+// Partitions are made by the month, and are like the table they belong to.
+const isWhole = 'not c.relispartition';
+
 const grantee =
   "case when a.grantee = 0 then 'public' else quote_ident(a.grantee::regrole::text) end";
 
@@ -76,7 +79,7 @@ const queries = {
     with t as (
       select c.*, n.nspname || '.' || c.relname as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname in ${ours} and c.relkind in ('r', 'p', 'v', 'm')
+      where n.nspname in ${ours} and c.relkind in ('r', 'p', 'v', 'm') and ${isWhole}
     )
     select name as owner, line from (
       select name, 1 as part, 0 as place,

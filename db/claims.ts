@@ -27,7 +27,7 @@ export type Claims = {
 
 /** What Postgres is told of a caller. */
 export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'> &
-  Partial<Pick<Claims, 'firstFactorAtMs' | 'secondFactorAtMs'>>;
+  Partial<Pick<Claims, 'actorId' | 'firstFactorAtMs' | 'secondFactorAtMs'>>;
 
 /**
  * The settings of a transaction that acts for a caller: always the same set
@@ -35,11 +35,13 @@ export type Caller = Pick<Claims, 'userId' | 'orgId' | 'orgRole' | 'permissions'
  * on the same connection can show through.
  *
  * @param access `read` for what must not write: Postgres refuses it, whatever a function tries.
+ * @param traceId of the trace the request belongs to, 32 hex digits; '' for none.
  */
 export function pgSettings(
   caller: Caller,
   requestId: string,
   access: 'read' | 'write' = 'write',
+  traceId = '',
 ): Record<string, string> {
   return {
     role: 'app_user',
@@ -50,7 +52,9 @@ export function pgSettings(
     'jwt.permissions': caller.permissions.join(','),
     'jwt.first_factor_at': seconds(caller.firstFactorAtMs),
     'jwt.second_factor_at': seconds(caller.secondFactorAtMs),
+    'jwt.actor_id': caller.actorId ?? '',
     'app.request_id': requestId,
+    'app.trace_id': traceId,
   };
 }
 

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Logger, migrate as runCommitted } from 'graphile-migrate';
 import { clearAllPools } from 'graphile-migrate/dist/pg.js';
 import { runMigrations as migrateQueue } from 'graphile-worker';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { ensureLogin, ensureRoles } from './roles.ts';
 
 /** Where to migrate, and for whom. */
@@ -39,10 +39,17 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await lock(owner, onProgress);
     await ensureRoles(owner);
     await migrateQueue({ connectionString: ownerUrl });
+    const before = await lastMigration(owner);
     const logger = new Logger(() => (_level, message) => onProgress(message));
     await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
     // Its policies and triggers call functions of ours.
     await owner.query(queueSql);
+    await makePartitions(owner, onProgress);
+    const after = await lastMigration(owner);
+    if (after !== before) {
+      const details = JSON.stringify({ from: before, to: after });
+      await owner.query("select app_private.audit_command('migrate', $1)", [details]);
+    }
     if (options.apiUrl) await ensureLogin(owner, options.apiUrl, 'app_api');
     if (options.workerUrl) await ensureLogin(owner, options.workerUrl, 'app_worker');
     onProgress('The database is up to date.');
@@ -59,4 +66,25 @@ async function lock(owner: Client, onProgress: (message: string) => void): Promi
   if (rows[0].free) return;
   onProgress('Another deployer is migrating this database. Waiting for it to finish …');
   await owner.query('select pg_advisory_lock($1)', [lockKey]);
+}
+
+/** The file of the newest migration; null before the first. */
+async function lastMigration(owner: Client): Promise<string | null> {
+  const { rows } = await owner.query(
+    "select to_regclass('graphile_migrate.migrations') is not null as is_there",
+  );
+  if (!rows[0].is_there) return null;
+  const last = await owner.query('select max(filename) as file from graphile_migrate.migrations');
+  return last.rows[0].file;
+}
+
+/** In time also where no worker runs. */
+async function makePartitions(owner: Client, onProgress: MigrateOptions['onProgress']) {
+  try {
+    await owner.query('select app_private.make_audit_partitions()');
+  } catch (error) {
+    // A long transaction reads the trail. There is time: months are made ahead, and the worker tries again.
+    if (!(error instanceof DatabaseError) || error.code !== '55P03') throw error;
+    onProgress('The audit trail is in use: its next partitions are left to the worker.');
+  }
 }

@@ -1,4 +1,4 @@
-import type { PgSelectQueryBuilder, PgSelectStep } from 'postgraphile/@dataplan/pg';
+import type { PgCodec, PgSelectQueryBuilder, PgSelectStep } from 'postgraphile/@dataplan/pg';
 import { type ConnectionStep, type FieldArg, lambda } from 'postgraphile/grafast';
 
 /**
@@ -7,6 +7,9 @@ import { type ConnectionStep, type FieldArg, lambda } from 'postgraphile/grafast
  *
  * The tie-breaker is the primary key in the same direction, which lets Postgres
  * take the next page by one row comparison on one index, however far one pages.
+ *
+ * A table with the tag `sortsByTime` has a key that says the time itself: there the
+ * order is that of the key alone, which a partitioned table has partition by partition.
  */
 export const NewestFirstPlugin: GraphileConfig.Plugin = {
   name: 'NewestFirstPlugin',
@@ -19,8 +22,11 @@ export const NewestFirstPlugin: GraphileConfig.Plugin = {
       GraphQLEnumType_values(values, _build, { scope }) {
         if (!scope.isPgRowSortEnum || !scope.pgCodec?.attributes?.created_at) return values;
         // No stable meaning, and nothing that CREATED_AT does not say better.
-        const { NATURAL: _1, PRIMARY_KEY_ASC: _2, PRIMARY_KEY_DESC: _3, ...kept } = values;
-        return kept;
+        const { NATURAL: _1, PRIMARY_KEY_ASC, PRIMARY_KEY_DESC, ...kept } = values;
+        if (!timeKeyOf(scope.pgCodec) || !PRIMARY_KEY_ASC || !PRIMARY_KEY_DESC) return kept;
+        const CREATED_AT_ASC = { ...PRIMARY_KEY_ASC, description: 'By `createdAt`, ascending.' };
+        const CREATED_AT_DESC = { ...PRIMARY_KEY_DESC, description: 'By `createdAt`, descending.' };
+        return { ...kept, CREATED_AT_ASC, CREATED_AT_DESC };
       },
 
       GraphQLObjectType_fields_field_args_arg(arg, build, { scope }) {
@@ -38,26 +44,32 @@ export const NewestFirstPlugin: GraphileConfig.Plugin = {
         return {
           ...arg,
           defaultValue: [newestFirst.value],
-          ...(isPgFieldConnection && { applyPlan: applyOrderBy }),
+          ...(isPgFieldConnection && { applyPlan: makeApplyOrderBy(timeKeyOf(codec)) }),
         };
       },
     },
   },
 };
 
-function applyOrderBy(
-  _parent: unknown,
-  $connection: ConnectionStep<unknown>,
-  orderBy: FieldArg,
-): void {
-  const $select = $connection.getSubplan() as unknown as PgSelectStep;
-  orderBy.apply($select);
-  $select.apply(
-    lambda(orderBy.getRaw(), (given) => (isEmpty(given) ? newestFirst : noOrder), true),
-  );
+/** The attribute by which rows sort by time, where it is not `created_at`. */
+function timeKeyOf(codec: PgCodec): string | undefined {
+  const tag = codec.extensions?.tags?.sortsByTime;
+  return typeof tag === 'string' ? tag : undefined;
+}
+
+function makeApplyOrderBy(timeKey: string | undefined) {
+  const newestFirst = (query: PgSelectQueryBuilder) => {
+    query.orderBy({ attribute: timeKey ?? 'created_at', direction: 'DESC' });
+    if (timeKey) query.setOrderIsUnique();
+  };
+  return (_parent: unknown, $connection: ConnectionStep<unknown>, orderBy: FieldArg): void => {
+    const $select = $connection.getSubplan() as unknown as PgSelectStep;
+    orderBy.apply($select);
+    $select.apply(
+      lambda(orderBy.getRaw(), (given) => (isEmpty(given) ? newestFirst : noOrder), true),
+    );
+  };
 }
 
 const isEmpty = (given: unknown) => given == null || (Array.isArray(given) && given.length === 0);
 const noOrder = () => {};
-const newestFirst = (query: PgSelectQueryBuilder) =>
-  query.orderBy({ attribute: 'created_at', direction: 'DESC' });

@@ -1,3 +1,4 @@
+export { AuditEventsPlugins } from './AuditEventsPlugin.ts';
 export { DescriptionsPlugin } from './DescriptionsPlugin.ts';
 export { NamesPlugin } from './NamesPlugin.ts';
 export { NewestFirstPlugin } from './NewestFirstPlugin.ts';

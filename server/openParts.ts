@@ -13,6 +13,7 @@ import { makePseudonym } from '../platform/logging.ts';
 import { makeLogSink } from '../platform/logSink.ts';
 import { openMetrics } from '../platform/metrics.ts';
 import { makeObserver } from '../platform/observer.ts';
+import { makeAccessPlugin } from './AccessPlugin.ts';
 import type { AppParts } from './app.ts';
 import { makeTokenVerifier } from './auth/verifyToken.ts';
 import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
@@ -22,6 +23,8 @@ import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
+import { makeRefusalsPlugin } from './RefusalsPlugin.ts';
+import { makeRefusalTrail } from './refusalTrail.ts';
 
 /** The opened parts, and what only the process itself does with them. */
 export type ApiParts = AppParts & {
@@ -57,6 +60,14 @@ export function openParts(
   const limits = limitsOf(config.databaseStatementTimeoutMs);
   const travellingLimits = hasSessions ? undefined : limits;
   const login = asLogin(pool, travellingLimits);
+  const refusals = makeRefusalTrail(login, (error, { requestId }) =>
+    log.error({ err: error, requestId }, 'a refusal is not in the audit trail'),
+  );
+  lifecycle.opened('refusals', () => refusals.flush());
+
+  // Explains refusals, and so tells what is there: never in production.
+  const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = config;
+  const accessUrls = !config.isProduction && ownerUrl ? { ownerUrl, apiUrl } : undefined;
 
   const preset = makePreset({
     pool,
@@ -66,6 +77,8 @@ export function openParts(
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [
       makeOperationsPlugin(observe),
+      makeRefusalsPlugin(refusals),
+      ...(accessUrls ? [makeAccessPlugin(accessUrls)] : []),
       ...(config.graphiqlTokenUrl ? [makeGraphiqlPlugin(config.graphiqlTokenUrl)] : []),
     ],
   });

@@ -47,7 +47,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
     extends: [PostGraphileAmberPreset, PostGraphileRelayPreset, PgSimplifyInflectionPreset],
     plugins: [
       makePgSmartTagsFromFilePlugin(tagsFile),
-      ...Object.values(plugins),
+      ...Object.values(plugins).flat(),
       ...processPlugins,
     ],
     disablePlugins: [
@@ -90,10 +90,10 @@ function contextOf(
   const operation = getOperationAST(document, operationName);
   state.operationName = operation?.name?.value ?? null;
   state.operationType = operation?.operation ?? 'query';
-  const { claims, requestId, operationType } = state;
+  const { claims, requestId, traceId, operationType } = state;
   const access = operationType === 'mutation' ? 'write' : 'read';
   const settings: ScopeSettings = {
-    ...pgSettings(claims, requestId, access),
+    ...pgSettings(claims, requestId, access, traceId),
     [scopeSignal]: state.leaving.signal,
   };
   return { claims, requestId, pgSettings: settings };

@@ -14,7 +14,9 @@ const names = [
   'jwt.permissions',
   'jwt.first_factor_at',
   'jwt.second_factor_at',
+  'jwt.actor_id',
   'app.request_id',
+  'app.trace_id',
 ] as const;
 
 /** The key of settings under which they say until when somebody waits for the answer. */

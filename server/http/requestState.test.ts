@@ -37,3 +37,26 @@ test.each(['', ' ', 'a b', 'a\nb', 'a\n', 'é', 'a,b', '0'.repeat(129), '<b>', '
     expect(stateOf(requestWith({ 'x-request-id': id })).requestId).toMatch(uuid);
   },
 );
+
+const traceId = '0af7651916cd43dd8448eb211c80319c';
+
+test.each([`00-${traceId}-b7ad6b7169203331-01`, `cc-${traceId}-b7ad6b7169203331-00-more`])(
+  'the trace of %s is known',
+  (traceparent) => {
+    expect(stateOf(requestWith({ traceparent })).traceId).toBe(traceId);
+  },
+);
+
+test.each([
+  undefined,
+  '',
+  traceId,
+  `ff-${traceId}-b7ad6b7169203331-01`,
+  `00-${traceId.toUpperCase()}-b7ad6b7169203331-01`,
+  `00-${'0'.repeat(32)}-b7ad6b7169203331-01`,
+  `00-${traceId}-${'0'.repeat(16)}-01`,
+  `00-${traceId}-b7ad6b7169203331-01x`,
+  `00-${traceId}'-b7ad6b7169203331-01`,
+])('%s names none', (traceparent) => {
+  expect(stateOf(requestWith({ traceparent })).traceId).toBe('');
+});

@@ -7,6 +7,8 @@ import type { ErrorCode } from '../../platform/errors/registry.ts';
 export type RequestState = {
   /** The caller's `X-Request-Id` if it has the shape of one, else a new one. */
   readonly requestId: string;
+  /** Of the trace it belongs to, by its header `traceparent`; '' without one. */
+  readonly traceId: string;
   readonly startedMs: number;
   /** Aborted when the client leaves before its answer is written. */
   readonly leaving: AbortController;
@@ -29,6 +31,7 @@ export function stateOf(request: WithState): RequestState {
   if (known) return known;
   const state: RequestState = {
     requestId: givenId(request.headers['x-request-id']) ?? randomUUID(),
+    traceId: traceIdOf(request.headers.traceparent),
     startedMs: performance.now(),
     leaving: new AbortController(),
     route: 'other',
@@ -44,4 +47,12 @@ export function stateOf(request: WithState): RequestState {
 /** Only what is safe to log, store and send back as it is. */
 function givenId(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && /^[\w.:-]{1,128}$/.test(header) ? header : undefined;
+}
+
+/** W3C Trace Context: version, trace id, parent id, flags. An id of zeros is none. */
+const traceparent =
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
+
+function traceIdOf(header: string | string[] | undefined): string {
+  return (typeof header === 'string' && traceparent.exec(header)?.[1]) || '';
 }

@@ -170,6 +170,7 @@ describe('samples of SQL', () => {
 const runBy: Record<string, readonly string[]> = {
   'README.md': ['sh', 'graphql', 'sql'],
   'docs/relay.md': ['graphql', 'json'],
+  'docs/audit.md': ['graphql'],
   'docs/schema-guide.md': ['sql', 'graphql'],
   'docs/tenancy.md': ['sql'],
   'docs/pgbouncer.md': ['ini'],

@@ -15,7 +15,7 @@ import { commandsOf, readSamples, type Sample } from './samples.ts';
  * runs, in order, against the stack that `npm start` starts there.
  */
 
-const pages = ['README.md', 'docs/relay.md', 'docs/schema-guide.md'];
+const pages = ['README.md', 'docs/relay.md', 'docs/audit.md', 'docs/schema-guide.md'];
 
 let checkout: LocalCheckout;
 /** Operations that relay-compiler made of a page's samples, by name. */

@@ -19,6 +19,8 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
 /** What a caller can start from. A new table adds its fields here on purpose, or is tagged away. */
 const queryFields = [
+  'auditEvent',
+  'auditEvents',
   'deadLetter',
   'deadLetters',
   'document',
@@ -89,7 +91,14 @@ describe('nodes', () => {
 
   test('tables are nodes', () => {
     const names = objectTypes().filter(isNode).map(String);
-    expect(names.sort()).toEqual(['DeadLetter', 'Document', 'Membership', 'Organization', 'User']);
+    expect(names.sort()).toEqual([
+      'AuditEvent',
+      'DeadLetter',
+      'Document',
+      'Membership',
+      'Organization',
+      'User',
+    ]);
   });
 
   test('only a node has an id', () => {
@@ -99,9 +108,12 @@ describe('nodes', () => {
 
   test('ids and references are global: no raw key is shown', () => {
     const raw = [...fields(), ...inputFields()].filter(({ name }) => /(?:row|.)Id$/.test(name));
-    // A request is no row.
-    const allowed = /^(clientMutationId|requestId|deleted\w+Id)$/;
-    expect(raw.filter(({ name }) => !allowed.test(name)).map(({ path }) => path)).toEqual([]);
+    // A request is no row, nor is a trace.
+    const allowed = /^(clientMutationId|requestId|traceId|deleted\w+Id)$/;
+    // The audit trail names what may be gone.
+    const ofTrail = /^AuditEvent\.(actorId|impersonatorId|rowId)$/;
+    const others = raw.filter(({ name, path }) => !allowed.test(name) && !ofTrail.test(path));
+    expect(others.map(({ path }) => path)).toEqual([]);
   });
 });
 

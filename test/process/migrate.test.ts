@@ -106,7 +106,8 @@ describe('migrate', () => {
       committed.at(-1),
     ]);
     const obstacle = closedAfter(await connect(superuserUrl));
-    await obstacle.query('begin; lock table app_public.dead_letters in access share mode');
+    // Stops whichever is the last before it is noted as applied.
+    await obstacle.query('begin; lock table graphile_migrate.migrations in exclusive mode');
     const first = startMigrate(database);
     await until('a migration that waits', () => isWaiting(superuserUrl));
     first.kill('SIGKILL');

@@ -89,7 +89,15 @@ describe('the claims', () => {
   });
 });
 
-const names = ['jwt.user_id', 'jwt.org_id', 'jwt.org_role', 'jwt.permissions', 'app.request_id'];
+const names = [
+  'jwt.user_id',
+  'jwt.org_id',
+  'jwt.org_role',
+  'jwt.permissions',
+  'jwt.actor_id',
+  'app.request_id',
+  'app.trace_id',
+];
 const poisons = {
   nothing: '',
   'a space': ' ',

@@ -1,0 +1,355 @@
+import { type ClientBase, DatabaseError } from 'pg';
+import { type Caller, pgSettings } from './claims.ts';
+import { type Answer, type Ask, type Evaluated, evaluate, rowSource } from './whyEvaluate.ts';
+import { type AccessTable, readTable, type TablePolicy } from './whyTable.ts';
+
+/** What somebody wants to do. */
+export type Command = (typeof commands)[number];
+export const commands = ['select', 'insert', 'update', 'delete'] as const;
+
+/** Who wants to do what, with what. */
+export type AccessQuestion = {
+  caller: Caller;
+  /** `documents`, or with its schema. */
+  table: string;
+  command: Command;
+  /** The row: its id in the table (the key without the tenant, joined by commas) or its node id. */
+  id?: string | undefined;
+};
+
+/** Whether it is allowed, and what decided. */
+export type Access = {
+  allowed: boolean;
+  /** In one sentence. */
+  decidedBy: string;
+  command: Command;
+  table: string;
+  caller: Caller;
+  /** What is looked at: a row that is there, what an insert would begin with, or rows in general. */
+  row: 'given' | 'new' | 'any';
+  /** The organization the row belongs to, where the table has one and the row is given. */
+  rowOrgId: string | null;
+  grants: AccessGrant[];
+  policies: PolicyVerdict[];
+  /** What Postgres did when it was tried, in a transaction that was rolled back; null where nothing was. */
+  tried: boolean | null;
+};
+
+/** A privilege that the command needs. */
+export type AccessGrant = {
+  /** `usage on schema app_public`. */
+  privilege: string;
+  isGranted: boolean;
+  /** Where it is granted by columns: which. */
+  columns: string[] | null;
+};
+
+/** What a policy says. */
+export type PolicyVerdict = Pick<TablePolicy, 'name' | 'isPermissive'> & {
+  /** `using` looks at rows that are there, `check` at rows as they are written. */
+  part: 'using' | 'check';
+  /** The command for which the policy is: a write also reads. */
+  appliesAs: Command;
+  /** Null: it depends on the row, or came out as null, which refuses. */
+  passes: Answer;
+  condition: Evaluated;
+};
+
+/** A question about something that is not there, or cannot be asked. */
+export class WhyError extends Error {
+  override readonly name = 'WhyError';
+}
+
+/** The two ways to Postgres that an answer needs; each inside a transaction that is rolled back. */
+export type WhyClients = {
+  /** Reads the catalogue and rows, as far as its policies let it: the owner, or a superuser. */
+  reader: Pick<ClientBase, 'query'>;
+  /** May become app_user: the API's login. */
+  caller: Pick<ClientBase, 'query'>;
+};
+
+/**
+ * Says whether a caller may do something, and which grant or policy decides. Conditions
+ * are evaluated part by part by Postgres itself, as app_user with the caller's settings;
+ * then the command is tried.
+ *
+ * @throws WhyError for a table or a row that is not there.
+ */
+export async function explainAccess(
+  clients: WhyClients,
+  question: AccessQuestion,
+): Promise<Access> {
+  const { caller, command } = question;
+  const table = await readTable(clients.reader, question.table);
+  if (!table) throw new WhyError(`There is no table "${question.table}".`);
+  const grants = grantsOf(table, command);
+  const place = question.id === undefined ? null : await findRow(clients.reader, table, question);
+
+  await enter(clients.caller, caller);
+  const ask: Ask = (sql, values) => askAs(clients.caller, sql, values);
+  const row = place?.row ?? (command === 'insert' ? await newRow(ask, table) : null);
+  const policies: PolicyVerdict[] = [];
+  for (const [policy, part, appliesAs] of applying(table, command)) {
+    const text = policy[part] ?? 'true';
+    const condition = await evaluate(ask, text, rowSource(table, row));
+    const { name, isPermissive } = policy;
+    policies.push({ name, isPermissive, part, appliesAs, passes: condition.answer, condition });
+  }
+  const tried = place ? await attempt(clients.caller, table, command, place.key) : null;
+  const verdict = judge(table, grants, policies, command);
+  return {
+    ...verdict,
+    // What Postgres does is what counts.
+    ...(tried !== null &&
+      tried !== verdict.allowed && { allowed: tried, decidedBy: unforeseen(tried) }),
+    command,
+    table: table.name,
+    caller,
+    row: place ? 'given' : command === 'insert' ? 'new' : 'any',
+    rowOrgId: place && table.hasTenant ? String(place.row.org_id) : null,
+    grants,
+    policies,
+    tried,
+  };
+}
+
+const unforeseen = (tried: boolean) =>
+  `Postgres ${tried ? 'did' : 'refused'} it when it was tried, which grants and policies alone do not explain: look at triggers and constraints.`;
+
+function grantsOf(table: AccessTable, command: Command): AccessGrant[] {
+  const columns = table.columns.filter((column) => column.privileges.includes(command));
+  const isWhole = table.privileges.includes(command);
+  const needed: AccessGrant[] = [
+    {
+      privilege: `usage on schema ${table.schema}`,
+      isGranted: table.isSchemaUsable,
+      columns: null,
+    },
+    {
+      privilege: `${command} on ${table.name}`,
+      isGranted: isWhole || columns.length > 0,
+      columns: isWhole || columns.length === 0 ? null : columns.map(({ name }) => name),
+    },
+  ];
+  return needed;
+}
+
+/** Which part of which policy applies: a write reads the row first, and checks it as written. */
+function applying(
+  table: AccessTable,
+  command: Command,
+): [TablePolicy, 'using' | 'check', Command][] {
+  if (!table.hasRowSecurity) return [];
+  const of = (wanted: Command) =>
+    table.policies.filter((policy) => policy.command === wanted || policy.command === 'all');
+  const using = (wanted: Command) =>
+    of(wanted).map((policy): [TablePolicy, 'using', Command] => [policy, 'using', wanted]);
+  const check = (wanted: Command) =>
+    of(wanted).map((policy): [TablePolicy, 'check', Command] => [
+      policy.check === null ? { ...policy, check: policy.using } : policy,
+      'check',
+      wanted,
+    ]);
+  switch (command) {
+    case 'select':
+      return using('select');
+    case 'insert':
+      return check('insert');
+    case 'update':
+      return [...using('select'), ...using('update'), ...check('update')];
+    case 'delete':
+      return [...using('select'), ...using('delete')];
+    default: {
+      const never: never = command;
+      return never;
+    }
+  }
+}
+
+/** The first thing that refuses; else what allows. */
+function judge(
+  table: AccessTable,
+  grants: readonly AccessGrant[],
+  policies: readonly PolicyVerdict[],
+  command: Command,
+): Pick<Access, 'allowed' | 'decidedBy'> {
+  const missing = grants.find(({ isGranted }) => !isGranted);
+  if (missing)
+    return { allowed: false, decidedBy: `Nobody granted app_user ${missing.privilege}.` };
+  if (!table.hasRowSecurity) {
+    return {
+      allowed: true,
+      decidedBy: `${table.name} has no row-level security: the grant decides.`,
+    };
+  }
+  const stages =
+    command === 'insert'
+      ? ['insert check']
+      : [
+          'select using',
+          ...(command === 'select' ? [] : [`${command} using`]),
+          ...(command === 'update' ? ['update check'] : []),
+        ];
+  let depends = false;
+  let last: PolicyVerdict | undefined;
+  for (const stage of stages) {
+    const here = policies.filter((one) => `${one.appliesAs} ${one.part}` === stage);
+    const refusing = here.find((one) => !one.isPermissive && isNo(one.passes));
+    if (refusing)
+      return {
+        allowed: false,
+        decidedBy: `The restrictive policy ${refusing.name} refuses${asRead(stage, command)}.`,
+      };
+    const permissive = here.filter((one) => one.isPermissive);
+    if (permissive.length === 0) {
+      return {
+        allowed: false,
+        decidedBy: `No permissive policy on ${table.name} is for ${stage.split(' ')[0]} as app_user.`,
+      };
+    }
+    if (permissive.every((one) => isNo(one.passes))) {
+      const names = permissive.map(({ name }) => name).join(', ');
+      return {
+        allowed: false,
+        decidedBy: `No permissive policy lets it pass: ${names}${asRead(stage, command)}.`,
+      };
+    }
+    last =
+      permissive.find((one) => one.passes === true) ??
+      permissive.find((one) => one.passes === 'row');
+    depends ||= here.some((one) => one.passes === 'row');
+  }
+  const decided = `The policy ${last?.name} lets it pass, and no restrictive policy refuses.`;
+  return {
+    allowed: true,
+    decidedBy: depends
+      ? `It depends on the row: ${last?.name} has to pass. Name one with --id.`
+      : decided,
+  };
+}
+
+const isNo = (answer: Answer) => answer !== true && answer !== 'row';
+const asRead = (stage: string, command: Command) =>
+  command !== 'select' && stage === 'select using' ? `: the caller cannot even see the row` : '';
+
+type Place = { row: Record<string, unknown>; key: Record<string, unknown> };
+
+/** How many other organizations are searched for a row that is not in the caller's. */
+const maxOrganizations = 200;
+
+async function findRow(
+  reader: WhyClients['reader'],
+  table: AccessTable,
+  { caller, id = '' }: AccessQuestion,
+): Promise<Place> {
+  const key = keyOf(table, id);
+  const where = Object.keys(key)
+    .map((name, i) => `t.${name}::text = $${i + 1}`)
+    .join(' and ');
+  const sql = `select to_jsonb(t) as row from ${table.name} as t where ${where} limit 1`;
+  const look = async (orgId: string) => {
+    await reader.query(
+      "select set_config('jwt.org_id', $1, true), set_config('jwt.user_id', $2, true)",
+      [orgId, caller.userId],
+    );
+    const { rows } = await reader.query<{ row: Record<string, unknown> }>(sql, Object.values(key));
+    return rows[0]?.row;
+  };
+  let row = await look(caller.orgId);
+  if (!row && table.hasTenant) {
+    const { rows } = await reader.query<{ id: string }>(
+      'select id from app_public.organizations where id <> $1 order by created_at limit $2',
+      [caller.orgId, maxOrganizations],
+    );
+    for (const { id: orgId } of rows) {
+      row = await look(orgId);
+      if (row) break;
+    }
+  }
+  if (!row) {
+    throw new WhyError(
+      `There is no row "${id}" in ${table.name}, or the login that reads it cannot see it.`,
+    );
+  }
+  const found = row;
+  return { row, key: Object.fromEntries(table.key.map((name) => [name, found[name]])) };
+}
+
+/** The columns of the key that an id gives: all of it, or all but the tenant. */
+function keyOf(table: AccessTable, id: string): Record<string, string> {
+  const given = nodeKey(id) ?? id.split(',');
+  const short = table.key.filter((name) => name !== 'org_id' || table.key.length === 1);
+  const names = [table.key, short].find(({ length }) => length === given.length);
+  if (!names || names.length === 0) {
+    throw new WhyError(
+      `"${id}" is no id of ${table.name}, whose key is (${table.key.join(', ')}).`,
+    );
+  }
+  return Object.fromEntries(names.map((name, i) => [`"${name}"`, given[i] ?? '']));
+}
+
+/** What a node id holds; null for what is none. */
+function nodeKey(id: string): string[] | null {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(id, 'base64').toString('utf8'));
+    return Array.isArray(parts) && parts.length > 1 ? parts.slice(1).map(String) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Puts the transaction of a connection into the caller's scope. */
+async function enter(client: WhyClients['caller'], caller: Caller): Promise<void> {
+  await client.query(
+    'select set_config(name, value, true) from jsonb_each_text($1) as s (name, value)',
+    [JSON.stringify(pgSettings(caller, 'why'))],
+  );
+}
+
+/** What an insert begins with: defaults, as the caller gets them. */
+async function newRow(ask: Ask, table: AccessTable): Promise<Record<string, unknown>> {
+  const row: Record<string, unknown> = {};
+  for (const { name, default: text } of table.columns) {
+    const value = text === null ? null : await ask(`select to_jsonb(${text}) as value`, []);
+    row[name] = value !== null && 'value' in value ? value.value : null;
+  }
+  return row;
+}
+
+/** Asks in a savepoint; what cannot be answered is told by its SQLSTATE. */
+async function askAs(client: WhyClients['caller'], sql: string, values: unknown[]) {
+  await client.query('savepoint why');
+  try {
+    const { rows } = await client.query<{ value: unknown }>(sql, values);
+    await client.query('release savepoint why');
+    return { value: rows[0]?.value ?? null };
+  } catch (error) {
+    await client.query('rollback to savepoint why');
+    if (!(error instanceof DatabaseError)) throw error;
+    return { sqlState: error.code ?? '' };
+  }
+}
+
+/** Tries it: true where a row was met. */
+async function attempt(
+  client: WhyClients['caller'],
+  table: AccessTable,
+  command: Command,
+  key: Record<string, unknown>,
+): Promise<boolean | null> {
+  const where = table.key.map((name, i) => `"${name}"::text = $${i + 1}`).join(' and ');
+  const column = table.columns.find(({ privileges }) => privileges.includes('update'))?.name;
+  if (command === 'insert') return null;
+  if (command === 'update' && !column) return false;
+  const sql = {
+    select: `select count(*)::int as value from ${table.name} where ${where}`,
+    update: `with w as (update ${table.name} set "${column}" = "${column}" where ${where} returning 1) select count(*)::int as value from w`,
+    delete: `with w as (delete from ${table.name} where ${where} returning 1) select count(*)::int as value from w`,
+  }[command];
+  const answer = await askAs(
+    client,
+    sql,
+    table.key.map((name) => String(key[name])),
+  );
+  return 'value' in answer && answer.value === 1;
+}

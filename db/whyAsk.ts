@@ -1,0 +1,74 @@
+import { Client } from 'pg';
+import {
+  type Access,
+  type AccessQuestion,
+  explainAccess,
+  type WhyClients,
+  WhyError,
+} from './why.ts';
+
+/** Where to ask; the logins of the owner and of the API. */
+export type WhyUrls = { ownerUrl: string; apiUrl: string };
+
+/** Who asks, as far as it is said; the mirror knows the rest. */
+export type WhyQuestion = Omit<AccessQuestion, 'caller'> & {
+  userId: string;
+  /** The personal space, where nothing is said. */
+  orgId?: string | undefined;
+  /** That of the membership, where nothing is said. */
+  role?: string | undefined;
+  permissions: readonly string[];
+};
+
+/** Nothing waits longer than this for a lock, or runs longer. */
+const limits = "set local lock_timeout = '2s'; set local statement_timeout = '5s'";
+
+/**
+ * Asks on connections of its own, in transactions that are rolled back.
+ * @throws WhyError for a user, organization, table or row that is not there.
+ */
+export async function askWhy(urls: WhyUrls, question: WhyQuestion): Promise<Access> {
+  return inRolledBack(urls.ownerUrl, (reader) =>
+    inRolledBack(urls.apiUrl, async (caller) => {
+      const { userId, permissions, orgId = userId, table, command, id } = question;
+      const role = await roleOf(reader, userId, orgId);
+      const orgRole = question.role ?? role;
+      return explainAccess(
+        { reader, caller },
+        { caller: { userId, orgId, orgRole, permissions }, table, command, id },
+      );
+    }),
+  );
+}
+
+/** The role of a membership, as a token would say it; '' without one, and in the personal space. */
+async function roleOf(
+  reader: WhyClients['reader'],
+  userId: string,
+  orgId: string,
+): Promise<string> {
+  const { rows } = await reader.query<{ user: boolean; org: boolean; role: string | null }>(
+    `select exists (select from app_public.users where id = $1) as user,
+       exists (select from app_public.organizations where id = $2) as org,
+       (select role from app_public.memberships where user_id = $1 and org_id = $2) as role`,
+    [userId, orgId],
+  );
+  if (!rows[0]?.user) throw new WhyError(`There is no user "${userId}".`);
+  if (!rows[0].org) throw new WhyError(`There is no organization "${orgId}".`);
+  return userId === orgId ? '' : (rows[0].role ?? '');
+}
+
+async function inRolledBack<Result>(
+  connectionString: string,
+  work: (client: Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new Client({ connectionString, application_name: 'rowhouse-why' });
+  await client.connect();
+  try {
+    await client.query(`begin; ${limits}`);
+    return await work(client);
+  } finally {
+    // Ends the session, and the transaction with it.
+    await client.end();
+  }
+}

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import 'postgraphile/graphile-build-pg';
+import type { ExecutionResult, GraphQLError } from 'postgraphile/graphql';
+import type { Access, Command } from '../db/why.ts';
+import { askWhy, type WhyUrls } from '../db/whyAsk.ts';
+import { type RefusedMutation, refusedMutation } from './refusedMutation.ts';
+
+/** An answer waits for an explanation no longer than this. */
+const waitMs = 2_000;
+
+/**
+ * In development, says of a refused mutation which grant or policy decided, under
+ * `extensions.access`: what `npm run db:why` says. It tells rows that are there from
+ * those that are not, so production never has it.
+ *
+ * One answer is explained at a time and one error of it; where that fails or takes too
+ * long, the answer goes without.
+ */
+export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
+  const targets = new Map<string, Target>();
+  let isBusy = false;
+  return {
+    name: 'AccessPlugin',
+    version: '1.0.0',
+    // Its middleware is around that which gives errors their extensions.
+    before: ['OperationsPlugin'],
+
+    schema: {
+      hooks: {
+        GraphQLObjectType_fields_field(field, _build, { scope }) {
+          const command = scope.isPgCreateMutation
+            ? 'insert'
+            : scope.isPgUpdateMutation
+              ? 'update'
+              : scope.isPgDeleteMutation
+                ? 'delete'
+                : undefined;
+          const { schemaName, name } = scope.pgFieldResource?.codec.extensions?.pg ?? {};
+          if (command && schemaName && name) {
+            targets.set(scope.fieldName, { command, table: `${schemaName}.${name}` });
+          }
+          return field;
+        },
+      },
+    },
+
+    grafast: {
+      middleware: {
+        async execute(next, { args }) {
+          const result = (await next()) as ExecutionResult;
+          for (const error of result.errors ?? []) {
+            const refused = refusedMutation(error, args);
+            const target = refused && targets.get(refused.operation);
+            if (!target || isBusy) continue;
+            isBusy = true;
+            const explained = explain(urls, refused, target).finally(() => {
+              isBusy = false;
+            });
+            await addAccess(error, explained);
+            break;
+          }
+          return result as never;
+        },
+      },
+    },
+  };
+}
+
+/** What a mutation does to which table. */
+type Target = { command: Command; table: string };
+
+async function explain(
+  urls: WhyUrls,
+  { claims, id }: RefusedMutation,
+  { command, table }: Target,
+): Promise<Access | { decidedBy: string }> {
+  const { userId, orgId, orgRole, permissions } = claims;
+  const row = command === 'insert' ? undefined : id;
+  try {
+    return await askWhy(urls, {
+      userId,
+      orgId,
+      role: orgRole,
+      permissions,
+      table,
+      command,
+      id: row,
+    });
+  } catch (error) {
+    // That there is no such row is an explanation, too.
+    return { decidedBy: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function addAccess(error: GraphQLError, explained: Promise<object>): Promise<void> {
+  const timer = new AbortController();
+  const late = sleep(waitMs, undefined, { signal: timer.signal }).catch(() => undefined);
+  const access = await Promise.race([explained, late]);
+  timer.abort();
+  if (access) error.extensions.access = access;
+}

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { WhyError } from '../../db/why.ts';
+import { askWhy, type WhyQuestion } from '../../db/whyAsk.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addNotes } from '../support/notes.ts';
+import { alice, bob, carol, commitAs, provisionAll } from './callers.ts';
+
+let database: TestDatabase;
+let id: string;
+let carols: string;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  await provisionAll(database);
+  await addNotes(database);
+  const write = async (caller: typeof alice): Promise<string> =>
+    (
+      await commitAs(database, caller, (client) =>
+        client.query("insert into app_public.notes (text) values ('T') returning id"),
+      )
+    ).rows[0].id;
+  id = await write(alice);
+  carols = await write(carol);
+});
+afterAll(() => database.close());
+
+const why = (question: Partial<WhyQuestion>) =>
+  askWhy(database, {
+    userId: 'user_bob',
+    orgId: 'org_acme',
+    permissions: [],
+    table: 'notes',
+    command: 'select',
+    ...question,
+  });
+const policyOf = (access: Awaited<ReturnType<typeof why>>, name: string, part = 'using') =>
+  access.policies.find((policy) => policy.name === name && policy.part === part);
+
+describe('a row of the organization', () => {
+  test('may be read by every member', async () => {
+    const access = await why({ id });
+    expect(access).toMatchObject({
+      allowed: true,
+      tried: true,
+      row: 'given',
+      rowOrgId: 'org_acme',
+      command: 'select',
+    });
+    expect(access.decidedBy).toContain('select_member');
+    expect(access.grants.every(({ isGranted }) => isGranted)).toBe(true);
+  });
+
+  test('may be changed by its owner, and not by another: the part of the policy that decides is shown with values', async () => {
+    const access = await why({ id, command: 'update' });
+    expect(access).toMatchObject({ allowed: false, tried: false });
+    expect(access.decidedBy).toContain('update_own');
+    expect(policyOf(access, 'update_own')).toMatchObject({
+      passes: false,
+      condition: {
+        kind: 'or',
+        answer: false,
+        parts: [
+          {
+            kind: 'leaf',
+            answer: false,
+            sides: [{ text: 'author_id', value: 'user_alice' }, { value: 'user_bob' }],
+          },
+          { kind: 'leaf', answer: false },
+        ],
+      },
+    });
+    expect(await why({ id, command: 'update', userId: 'user_alice' })).toMatchObject({
+      allowed: true,
+      tried: true,
+    });
+  });
+
+  test.each([
+    [{ role: 'admin' }, true],
+    [{ permissions: ['org:notes:manage'] }, true],
+    [{ permissions: ['org:notes:read'] }, false],
+    [{ userId: 'user_admin' }, true],
+  ])('may be deleted with %j: %s', async (more, allowed) => {
+    expect(await why({ id, command: 'delete', ...more })).toMatchObject({
+      allowed,
+      tried: allowed,
+    });
+    const { rowCount } = await database.superuser.query(
+      'select from app_public.notes where id = $1',
+      [id],
+    );
+    expect(rowCount).toBe(1);
+  });
+
+  test('may be named by its node id', async () => {
+    const nodeId = Buffer.from(JSON.stringify(['Note', id])).toString('base64');
+    expect(await why({ id: nodeId, table: 'app_public.notes' })).toMatchObject({
+      allowed: true,
+      tried: true,
+    });
+  });
+});
+
+test('a row of another organization is refused by the restrictive policy, which is shown with both organizations', async () => {
+  for (const command of ['select', 'update', 'delete'] as const) {
+    const access = await why({ id: carols, command });
+    expect(access).toMatchObject({ allowed: false, tried: false, rowOrgId: 'org_globex' });
+    expect(access.decidedBy).toContain('restrictive policy all_same_org');
+    expect(policyOf(access, 'all_same_org')?.condition.sides.map(({ value }) => value)).toEqual([
+      'org_globex',
+      'org_acme',
+    ]);
+  }
+});
+
+test('an insert is looked at with the defaults of the caller', async () => {
+  const access = await why({ command: 'insert' });
+  expect(access).toMatchObject({ allowed: true, row: 'new', tried: null });
+  expect(access.grants[1]).toEqual({
+    privilege: 'insert on app_public.notes',
+    isGranted: true,
+    columns: ['text'],
+  });
+});
+
+test('without a row, what depends on it is left open', async () => {
+  const access = await why({ command: 'update' });
+  expect(access).toMatchObject({ allowed: true, row: 'any', tried: null });
+  expect(access.decidedBy).toContain('depends on the row');
+  expect(policyOf(access, 'update_own')?.condition).toMatchObject({
+    answer: 'row',
+    parts: [{ answer: 'row' }, { answer: false }],
+  });
+  expect(policyOf(await why({ command: 'update', role: 'admin' }), 'update_own')?.passes).toBe(
+    true,
+  );
+});
+
+test('a grant that is missing decides before any policy', async () => {
+  const access = await why({ table: 'memberships', command: 'delete', id: 'org_acme,user_bob' });
+  expect(access).toMatchObject({ allowed: false, tried: false });
+  expect(access.decidedBy).toBe('Nobody granted app_user delete on app_public.memberships.');
+  expect((await why({ table: 'app_private.workers' })).decidedBy).toBe(
+    'Nobody granted app_user usage on schema app_private.',
+  );
+});
+
+test('subqueries of policies are evaluated as the caller', async () => {
+  expect(await why({ table: 'users', id: 'user_alice' })).toMatchObject({
+    allowed: true,
+    tried: true,
+  });
+  expect(await why({ table: 'users', id: 'user_carol' })).toMatchObject({
+    allowed: false,
+    tried: false,
+  });
+  expect(await why({ table: 'organizations', id: 'org_globex' })).toMatchObject({
+    allowed: false,
+    tried: false,
+  });
+  expect(
+    await why({ table: 'organizations', id: 'org_globex', userId: 'user_alice' }),
+  ).toMatchObject({ allowed: true, tried: true });
+});
+
+test('leaves no trace', async () => {
+  const count = async () =>
+    (await database.superuser.query('select count(*)::int as n from app_public.audit_events'))
+      .rows[0].n;
+  const before = await count();
+  await why({ id, command: 'delete', userId: bob.userId, role: 'admin' });
+  expect(await count()).toBe(before);
+});
+
+test.each<[string, Partial<WhyQuestion>, RegExp]>([
+  ['an unknown user', { userId: 'user_x' }, /no user "user_x"/],
+  ['an unknown organization', { orgId: 'org_x' }, /no organization "org_x"/],
+  ['an unknown table', { table: 'spoons' }, /no table "spoons"/],
+  ['a table with a strange name', { table: `notes"; drop table x; --` }, /no table/],
+  ['an unknown row', { id: '01900000-0000-7000-8000-000000000000' }, /no row/],
+  ['what is no id', { id: 'a,b,c' }, /no id of app_public.notes, whose key is \(org_id, id\)/],
+])('tells of %s', async (_claim, question, message) => {
+  await expect(why(question)).rejects.toThrow(WhyError);
+  await expect(why(question)).rejects.toThrow(message);
+});

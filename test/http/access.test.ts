@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { signIn, startApi, type TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let development: TestApi;
+let production: TestApi;
+let ann: string;
+let bob: string;
+let zoe: string;
+let id: string;
+const unknown = Buffer.from('["Document","01900000-0000-7000-8000-000000000000"]').toString(
+  'base64',
+);
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  const DATABASE_OWNER_URL = database.ownerUrl;
+  [development, production] = await Promise.all([
+    startApi(database, { NODE_ENV: 'development', DATABASE_OWNER_URL }),
+    startApi(database, {
+      NODE_ENV: 'production',
+      DATABASE_OWNER_URL,
+      HOST: '127.0.0.1',
+      CLERK_AUTHORIZED_PARTIES: '',
+    }),
+  ]);
+  ann = await signIn({ user: 'user_ann', org: 'org_acme' });
+  bob = await signIn({ user: 'user_bob', org: 'org_acme' });
+  zoe = await signIn({ user: 'user_zoe', org: 'org_globex', role: 'admin' });
+  for (const token of [bob, zoe]) await production.request(token, '{ me { id } }');
+  const { data } = await production.request(
+    ann,
+    'mutation { createDocument(input: { document: { title: "Hers" } }) { document { id } } }',
+  );
+  id = data.createDocument.document.id;
+});
+afterAll(async () => {
+  await development?.close();
+  await production?.close();
+  await database.close();
+});
+
+const update =
+  'mutation ($id: ID!) { changed: updateDocument(input: { id: $id, patch: { title: "X" } }) { document { id } } }';
+const remove = 'mutation ($id: ID!) { deleteDocument(input: { id: $id }) { deletedDocumentId } }';
+
+describe('in development, a refusal says which policy decided', () => {
+  test('of a row of the organization', async () => {
+    const { errors } = await development.request(bob, update, { id });
+    expect(errors).toMatchObject([
+      {
+        extensions: {
+          code: 'NOT_FOUND',
+          access: {
+            allowed: false,
+            command: 'update',
+            table: 'app_public.documents',
+            tried: false,
+          },
+        },
+      },
+    ]);
+    expect(JSON.stringify(errors)).toContain('update_own');
+  });
+
+  test('of a row of another organization, and of one that is not there', async () => {
+    const access = async (target: string) =>
+      (await development.request(zoe, remove, { id: target })).errors?.[0]?.extensions.access;
+    expect(await access(id)).toMatchObject({
+      rowOrgId: 'org_acme',
+      decidedBy: expect.stringContaining('all_same_org'),
+    });
+    expect(await access(unknown)).toEqual({
+      decidedBy: expect.stringContaining('There is no row'),
+    });
+  });
+
+  test('and nothing where nothing was refused', async () => {
+    const { errors } = await development.request(
+      bob,
+      '{ documents(first: 1000) { edges { cursor } } }',
+    );
+    expect(errors?.[0]?.extensions).not.toHaveProperty('access');
+  });
+});
+
+describe('in production, with the same settings', () => {
+  test('no refusal says anything of the kind, and someone else’s id is answered as a random one', async () => {
+    for (const mutation of [update, remove]) {
+      const answers: string[] = [];
+      for (const target of [id, unknown]) {
+        const { errors, data } = await production.request(zoe, mutation, { id: target });
+        expect(Object.keys(errors?.[0]?.extensions ?? {}).sort()).toEqual(['code', 'requestId']);
+        const requestId = String(errors?.[0]?.extensions.requestId);
+        answers.push(JSON.stringify({ errors, data }).replaceAll(requestId, 'id'));
+      }
+      expect(answers[0]).toBe(answers[1]);
+    }
+  });
+});
