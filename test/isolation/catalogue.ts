@@ -31,6 +31,8 @@ export type Column = {
   preset: string | null;
   /** Whether Postgres alone gives it a value. */
   isGenerated: boolean;
+  /** Whether it comes from a sequence of its own, always. */
+  isIdentity: boolean;
   /** Values of an enum, in their order. */
   labels: string[];
 };
@@ -53,9 +55,12 @@ export const people = 'app_public.users';
 export const tenants = 'app_public.organizations';
 export const belonging = 'app_public.memberships';
 
-/** Reads tables and permissions. */
-export async function readCatalogue(client: Pick<ClientBase, 'query'>): Promise<Catalogue> {
-  const { rows } = await client.query<{ catalogue: Catalogue }>(catalogueSql, [schemas]);
+/** Reads tables and permissions, of our schemas by default. */
+export async function readCatalogue(
+  client: Pick<ClientBase, 'query'>,
+  wanted: readonly string[] = schemas,
+): Promise<Catalogue> {
+  const { rows } = await client.query<{ catalogue: Catalogue }>(catalogueSql, [wanted]);
   const catalogue = rows[0]?.catalogue;
   if (!catalogue) throw new Error('The catalogue is empty.');
   const tables = catalogue.tables.map((table) => ({
@@ -87,7 +92,7 @@ const catalogueSql = `
           select json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, null), 'isRequired', a.attnotnull,
             'preset', pg_get_expr(d.adbin, d.adrelid),
-            'isGenerated', a.attgenerated <> '' or a.attidentity = 'a',
+            'isGenerated', a.attgenerated <> '' or a.attidentity = 'a', 'isIdentity', a.attidentity = 'a',
             'labels', array(select enumlabel from pg_enum where enumtypid = a.atttypid order by enumsortorder)
           ) order by a.attnum)
           from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum

@@ -28,21 +28,24 @@ export type Fixture = {
 /**
  * Fills every table of app_public with a row for each member. Users, organizations and memberships
  * must be there. Runs in the open transaction of a superuser.
- * @param former those who were members, and left rows behind
+ * @param options.former those who were members, and left rows behind
+ * @param options.rounds rows for each of them
  */
 export async function fillTables(
   client: Pick<ClientBase, 'query'>,
   catalogue: Catalogue,
   members: readonly Member[],
   samples: Samples,
-  former: readonly Member[] = [],
+  { former = [], rounds = 1 }: { former?: readonly Member[]; rounds?: number } = {},
 ): Promise<Fixture> {
   const maker = makeRowMaker(client, samples);
   const owners = [...members, ...former];
   const placed: PlacedRow[] = [];
   for (const table of tablesInOrder(catalogue)) {
-    for (const { orgId, personId } of owners) {
-      placed.push(await maker.place(table, { orgId, personId }, placed));
+    for (let round = 0; round < rounds; round += 1) {
+      for (const { orgId, personId } of owners) {
+        placed.push(await maker.place(table, { orgId, personId }, placed));
+      }
     }
   }
   const rows = new Map<string, KnownRow[]>();

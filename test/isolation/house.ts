@@ -43,7 +43,9 @@ async function moveIn(client: Client, matrix: Matrix, known: readonly Actor[]): 
   const former = known
     .filter(({ member = true }) => !member)
     .map(({ org = '', user = '' }) => ({ orgId: org, personId: user }));
-  const fixture = await fillTables(client, catalogue, members, samplesOf(matrix), former);
+  const fixture = await fillTables(client, catalogue, members, samplesOf(matrix), {
+    former,
+  });
   // Rows of the fixture are committed, so that what a probe changes can be told from them.
   await client.query('commit; begin');
   return {
