@@ -22,7 +22,12 @@ export type Operation = {
   variables: Record<string, unknown>;
   isMutation: boolean;
   uses: ReadonlySet<string>;
+  /** What its variables are for. */
+  places: readonly Place[];
 };
+
+/** A variable: its type, and words about where it stands. */
+type Place = { variable: string; type: GraphQLInputType; about: string };
 
 /** Draws a number from 0 up to 1. */
 export type Draw = () => number;
@@ -125,6 +130,14 @@ export function makeGenerator(
   isCovered: (part: string) => boolean,
 ) {
   return {
+    /** The same document with other values. */
+    again({ places, uses, ...operation }: Operation, draw: Draw): Operation {
+      const more = new Set(uses);
+      const variables = Object.fromEntries(
+        places.map(({ variable, type, about }) => [variable, makeValue(type, draw, more, about)]),
+      );
+      return { ...operation, places, variables, uses: more };
+    },
     /** @param share the chance of a mutation */
     next(draw: Draw, share = 0.25): Operation {
       const mutation = schema.getMutationType();
@@ -132,9 +145,9 @@ export function makeGenerator(
       if (!root) throw new Unprovable('The schema has no queries.');
       return write(root, root === mutation, draw);
     },
-    /** One that asks for a field of a root type, and for whatever is below it. */
-    of(root: GraphQLObjectType, field: string, draw: Draw): Operation {
-      return write(root, root === schema.getMutationType(), draw, field);
+    /** One that asks for a field of a root type, and for whatever is below it; plainly, without what may be left out. */
+    of(root: GraphQLObjectType, field: string, draw: Draw, { isPlain = false } = {}): Operation {
+      return write(root, root === schema.getMutationType(), draw, { only: field, isPlain });
     },
   };
 
@@ -142,12 +155,12 @@ export function makeGenerator(
     root: GraphQLObjectType,
     isMutation: boolean,
     draw: Draw,
-    only?: string,
+    { only, isPlain = false }: { only?: string; isPlain?: boolean } = {},
   ): Operation {
     const uses = new Set<string>();
     const variables: Record<string, unknown> = {};
-    const types: string[] = [];
-    const context: Context = { draw, uses, variables, types };
+    const places: Place[] = [];
+    const context: Context = { draw, uses, variables, places, isPlain };
     const fields = Object.values(root.getFields());
     const fresh = fields.filter(({ name }) => !isCovered(`${root.name}.${name}`));
     const count = isMutation || only ? 1 : 1 + Math.floor(draw() * 3);
@@ -155,16 +168,18 @@ export function makeGenerator(
     for (let i = 0; i < count; i += 1)
       chosen.add(only ?? pick(draw, fresh.length > 0 ? fresh : fields).name);
     const selections = [...chosen].map((name) => writeField(root, name, 0, context));
-    const head = types.length > 0 ? `(${types.join(', ')})` : '';
+    const declared = places.map(({ variable, type }) => `$${variable}: ${type}`).join(', ');
+    const head = declared && `(${declared})`;
     const query = `${isMutation ? 'mutation' : 'query'} Proof${head} { ${selections.join(' ')} }`;
-    return { query, variables, isMutation, uses };
+    return { query, variables, isMutation, uses, places };
   }
 
   type Context = {
     draw: Draw;
     uses: Set<string>;
     variables: Record<string, unknown>;
-    types: string[];
+    places: Place[];
+    isPlain: boolean;
   };
 
   function writeField(
@@ -175,16 +190,18 @@ export function makeGenerator(
   ): string {
     const field = type.getFields()[name];
     if (!field) throw new Unprovable(`${type.name} has no field ${name}.`);
-    const { draw, uses, variables, types } = context;
+    const { draw, uses, variables, places, isPlain } = context;
     const about = `${name} ${getNamedType(field.type).name}`;
     uses.add(`${type.name}.${name}`);
     const args = field.args.flatMap((arg) => {
       const part = `${type.name}.${name}(${arg.name})`;
-      if (!isWanted(arg, part, draw)) return [];
+      const isNeeded = isNonNullType(arg.type) && arg.defaultValue === undefined;
+      if (!isNeeded && (isPlain || !isWanted(arg, part, draw))) return [];
       uses.add(part);
-      const variable = `v${types.length}`;
-      types.push(`$${variable}: ${arg.type}`);
-      variables[variable] = makeValue(arg.type, draw, uses, `${about} ${arg.name}`);
+      const variable = `v${places.length}`;
+      const place = { variable, type: arg.type, about: `${about} ${arg.name}` };
+      places.push(place);
+      variables[variable] = makeValue(arg.type, draw, uses, place.about);
       return [`${arg.name}: $${variable}`];
     });
     const called = args.length > 0 ? `${name}(${args.join(', ')})` : name;
@@ -195,7 +212,7 @@ export function makeGenerator(
   function writeSelection(type: GraphQLOutputType, depth: number, context: Context): string {
     const named = getNamedType(type);
     if (isLeafType(named)) return '';
-    const { draw } = context;
+    const { draw, isPlain } = context;
     if (isAbstractType(named)) {
       const possible = pick(draw, schema.getPossibleTypes(named));
       return `__typename ... on ${possible.name} { ${writeSelection(possible, depth, context)} }`;
@@ -209,6 +226,7 @@ export function makeGenerator(
       if (isLeafType(below)) return isStructure || !isCovered(part) || draw() < 0.5;
       if (depth >= maxDepth) return false;
       if (isStructure) return true;
+      if (isPlain) return depth < 5;
       return draw() < (isCovered(part) ? 0.3 : 0.8) / Math.max(1, depth - 2);
     });
     return [

@@ -30,7 +30,8 @@ export class Knowledge {
   /** A node id: of the type that the place asks for, mostly; known, invented or of another type. */
   id(draw: Draw, about: string): string {
     const types = [...this.#ids.keys()];
-    const fitting = types.filter((type) => about.includes(type));
+    const words = about.toLowerCase();
+    const fitting = types.filter((type) => words.includes(type.toLowerCase()));
     const type = pick(draw, draw() < 0.85 && fitting.length > 0 ? fitting : types);
     const known = pick(draw, this.#ids.get(type) ?? ['WyJRdWVyeSJd']);
     const chance = draw();

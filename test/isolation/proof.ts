@@ -1,5 +1,6 @@
+import { type GraphQLObjectType, Kind, parse, print, visit } from 'postgraphile/graphql';
 import { makeRandom } from '../support/tcpProxy.ts';
-import { type Draw, makeGenerator, type Operation, partsOf } from './generator.ts';
+import { makeGenerator, type Operation, partsOf, pick } from './generator.ts';
 import { Knowledge } from './knowledge.ts';
 import type { Reply, Seat, World } from './world.ts';
 
@@ -29,8 +30,8 @@ export type ProofResult = {
 export type ProofOptions = {
   seed: number;
   operations: number;
-  /** Stops after so many leaks. */
-  maxLeaks?: number;
+  /** Root fields to ask for; all by default. */
+  fields?: readonly string[];
   onProgress?: (done: number) => void;
 };
 
@@ -40,7 +41,7 @@ export type ProofOptions = {
  * @throws Unprovable where the schema has something that cannot be asked for.
  */
 export async function prove(world: World, options: ProofOptions): Promise<ProofResult> {
-  const { seed, operations, maxLeaks = 1, onProgress } = options;
+  const { seed, operations, fields, onProgress } = options;
   const draw = makeRandom(seed);
   const parts = partsOf(world.schema);
   const covered = new Set<string>();
@@ -49,51 +50,82 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   const leaks: Leak[] = [];
   let mutations = 0;
 
-  const run = async (operation: Operation, seat: Seat, number: number) => {
-    const { query, variables, isMutation } = operation;
+  /** Asks both, and returns what is to be done with the answers, in the order of the operations. */
+  const compare = async ({ query, variables, isMutation, uses }: Operation, seat: Seat) => {
     const body = { query, variables };
-    const [shared, oracle] = await Promise.all([
-      world.ask(seat, 'shared', body),
-      world.ask(seat, 'oracle', body),
-    ]);
+    const ask = (asked: object) =>
+      Promise.all([world.ask(seat, 'shared', asked), world.ask(seat, 'oracle', asked)]);
+    let [shared, oracle] = await ask(body);
     if (isMutation) {
       mutations += 1;
       await world.sync(seat);
     }
-    if (!isSame(shared, oracle, isMutation)) {
-      const smaller = isMutation ? body : await shrink(world, seat, body);
-      leaks.push({
-        seed,
-        number,
-        caller: seat.name,
-        ...smaller,
-        shared: show(await again(shared, smaller, body, () => world.ask(seat, 'shared', smaller))),
-        oracle: show(await again(oracle, smaller, body, () => world.ask(seat, 'oracle', smaller))),
-      });
-      return;
-    }
-    const data = shared.status === 200 ? JSON.parse(shared.text).data : undefined;
-    if (data === undefined) return;
-    for (const part of operation.uses) covered.add(part);
-    knowledge.learn(data);
+    const at = number;
+    return async () => {
+      if (!isSame(shared, oracle, isMutation)) {
+        const smaller = isMutation ? body : await shrink(world, seat, body);
+        if (smaller !== body) [shared, oracle] = await ask(smaller);
+        const told = { shared: show(shared), oracle: show(oracle) };
+        leaks.push({ seed, number: at, caller: seat.name, ...smaller, ...told });
+        return;
+      }
+      const data = shared.status === 200 ? JSON.parse(shared.text).data : undefined;
+      if (data === undefined) return;
+      for (const part of uses) covered.add(part);
+      knowledge.learn(data);
+    };
+  };
+
+  /** Sees what there is, without a judgement. */
+  const learn = async ({ query, variables }: Operation, seat: Seat) => {
+    const { status, text } = await world.ask(seat, 'shared', { query, variables });
+    if (status === 200) knowledge.learn(JSON.parse(text).data);
   };
 
   let number = 0;
-  const next = async (operation: Operation, seat: Seat) => {
-    number += 1;
-    await run(operation, seat, number);
-    if (number % 1000 === 0) onProgress?.(number);
+  /** Queries change nothing, so some are asked at once. */
+  let queries: { operation: Operation; seat: Seat }[] = [];
+  const flush = async () => {
+    const asked = queries;
+    queries = [];
+    const done = await Promise.all(asked.map(({ operation, seat }) => compare(operation, seat)));
+    for (const finish of done) await finish();
   };
+  const add = async (operation: Operation, seat: Seat) => {
+    number += 1;
+    if (number % 1000 === 0) onProgress?.(number);
+    if (operation.isMutation) {
+      await flush();
+      await (await compare(operation, seat))();
+    } else if (queries.push({ operation, seat }) === atOnce) await flush();
+  };
+
   // First everybody looks at everything, so that there is something to ask each other's for.
-  const query = world.schema.getQueryType();
   for (const seat of world.seats) {
-    for (const name of query ? Object.keys(query.getFields()) : []) {
-      if (query && leaks.length < maxLeaks) await next(generator.of(query, name, draw), seat);
+    for (const { root, name } of rootFields([world.schema.getQueryType()])) {
+      const operation = generator.of(root, name, draw, { isPlain: true });
+      if (!fields || fields.includes(name)) await add(operation, seat);
+      else await learn(operation, seat);
     }
   }
-  while (number < operations && leaks.length < maxLeaks) {
-    await next(generator.next(draw), chooseSeat(world, draw));
+  const roots = rootFields([world.schema.getQueryType(), world.schema.getMutationType()]);
+  const chosen = roots.filter(({ name }) => fields?.includes(name));
+  /** Documents that were accepted. Planning a new one costs more than answering it. */
+  const documents: Operation[] = [];
+  while (number < operations && leaks.length === 0) {
+    const seat = pick(draw, world.seats);
+    const isNew = documents.length < freshDocuments || draw() < freshShare;
+    const { root, name } = pick(draw, chosen.length > 0 ? chosen : roots);
+    const operation = !isNew
+      ? generator.again(pick(draw, documents), draw)
+      : fields
+        ? generator.of(root, name, draw)
+        : generator.next(draw);
+    if (isNew && documents.length < maxDocuments) documents.push(operation);
+    else if (isNew) documents[Math.floor(draw() * maxDocuments)] = operation;
+    await add(operation, seat);
   }
+  await flush();
   return {
     operations: number,
     mutations,
@@ -106,8 +138,19 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   };
 }
 
-function chooseSeat({ seats }: World, draw: Draw): Seat {
-  return seats[Math.floor(draw() * seats.length)] as Seat;
+const atOnce = 8;
+
+/** Documents to begin with, the share of new ones after that, and how many are kept to be asked again. */
+const freshDocuments = 100;
+const freshShare = 0.25;
+const maxDocuments = 500;
+
+function rootFields(
+  roots: readonly (GraphQLObjectType | null | undefined)[],
+): { root: GraphQLObjectType; name: string }[] {
+  return roots.flatMap((root) =>
+    root ? Object.keys(root.getFields()).map((name) => ({ root, name })) : [],
+  );
 }
 
 function isOutput({ schema }: World, name: string): boolean {
@@ -152,22 +195,12 @@ function show({ status, text }: Reply): string {
   return `${status} ${text.length > 3_000 ? `${text.slice(0, 3_000)}…` : text}`;
 }
 
-async function again(
-  known: Reply,
-  smaller: object,
-  body: object,
-  ask: () => Promise<Reply>,
-): Promise<Reply> {
-  return smaller === body ? known : ask();
-}
-
 /** Takes parts of a query away as long as the answers still differ. */
 async function shrink(
   world: World,
   seat: Seat,
   body: { query: string; variables: Record<string, unknown> },
 ): Promise<{ query: string; variables: Record<string, unknown> }> {
-  const { parse, print, visit, Kind } = await import('postgraphile/graphql');
   let best = body;
   for (let at = 0, tries = 0; tries < 150; tries += 1) {
     let count = 0;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { Agent, createServer } from 'node:http';
+import { jest } from '@jest/globals';
 import { Client, type Pool } from 'pg';
 import { buildClientSchema, type GraphQLSchema, getIntrospectionQuery } from 'postgraphile/graphql';
 import { makeGraphql } from '../../server/graphql.ts';
@@ -118,7 +119,8 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   }
 }
 
-async function asOwner(database: TestDatabase, sql: string): Promise<void> {
+/** Runs SQL as the owner of the tables, as a migration would be. */
+export async function asOwner(database: TestDatabase, sql: string): Promise<void> {
   const client = new Client({ connectionString: database.ownerUrl });
   await client.connect();
   try {
@@ -228,4 +230,10 @@ async function openSharedApi(first: Pool): Promise<SharedApi> {
 async function readSchema(ask: (body: object) => Promise<Reply>): Promise<GraphQLSchema> {
   const { text } = await ask({ query: getIntrospectionQuery({ inputValueDeprecation: true }) });
   return buildClientSchema(JSON.parse(text).data);
+}
+
+/** grafast prints every cursor and id that it cannot read, of which the proof sends many. */
+export function silenceGrafast(): void {
+  jest.spyOn(console, 'error').mockImplementation(() => {});
+  jest.spyOn(console, 'warn').mockImplementation(() => {});
 }
