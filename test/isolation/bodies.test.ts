@@ -14,6 +14,6 @@ test('a body in PL/pgSQL is taken apart by its refusals and conditions', () => {
     "true for a = 'x and y'",
     'true for (b or c)',
     'true for t.e = 2',
-    'true for t.f between 1',
+    'true for t.f between 1 and 2',
   ]);
 });

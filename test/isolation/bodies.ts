@@ -10,7 +10,12 @@ export type BodyMutant = Mutant & { functions: string[] };
  * Functions that only the owner can call count as well, since the others stand on them.
  */
 export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promise<BodyMutant[]> {
-  const { rows } = await client.query<{ name: string; bare: string; definition: string; body: string }>(
+  const { rows } = await client.query<{
+    name: string;
+    bare: string;
+    definition: string;
+    body: string;
+  }>(
     `select p.oid::regprocedure::text as name, proname as bare, pg_get_functiondef(p.oid) as definition,
        coalesce(pg_get_function_sqlbody(p.oid), prosrc) as body
      from pg_proc p join pg_namespace n on n.oid = pronamespace where nspname = any ($1) order by 1`,
@@ -20,7 +25,9 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
     const at = definition.indexOf(body);
     if (at < 0) return [];
     const isBound = /^\s*(return|begin atomic)/i.test(body);
-    const callers = rows.filter((row) => row.bare !== bare && new RegExp(`\\b${bare}\\(`).test(row.body));
+    const callers = rows.filter(
+      (row) => row.bare !== bare && new RegExp(`\\b${bare}\\(`).test(row.body),
+    );
     return (isBound ? weakened(body).slice(2) : unguarded(body)).map(({ what, expression }) => ({
       name: `function ${name}: ${what}`,
       kind: 'function',
@@ -46,10 +53,18 @@ export function unguarded(body: string): { what: string; expression: string }[] 
   for (const match of plain.matchAll(/\b(where|and|or|if)\s/gi)) {
     const word = match[1]?.toLowerCase() ?? '';
     const start = match.index + match[0].length;
-    if (word === 'if' && /end\s+$|^if\s+(not\s+)?found/i.test(plain.slice(match.index - 4, start + 10))) continue;
+    if (
+      word === 'if' &&
+      /end\s+$|^if\s+(not\s+)?found/i.test(plain.slice(match.index - 4, start + 10))
+    )
+      continue;
     const end = endOfCondition(plain, start);
     const condition = plain.slice(start, end);
-    if (/\bbetween\b/i.test(plain.slice(Math.max(0, match.index - 40), match.index)) && word === 'and') continue;
+    if (
+      /\bbetween\b/i.test(plain.slice(Math.max(0, match.index - 40), match.index)) &&
+      word === 'and'
+    )
+      continue;
     // `or` widens: leaving an arm out narrows, which is no hole.
     if (word !== 'or' && condition.trim() !== '') replace(start, end, 'true', 'true for');
   }
@@ -71,7 +86,13 @@ function endOfCondition(text: string, start: number): number {
     if (char === '(') depth += 1;
     if (char === ')') depth -= 1;
     if (depth < 0 || (depth === 0 && char === ';')) return at;
-    if (depth === 0 && /\s/.test(text[at - 1] ?? ' ') && ending.test(text.slice(at, at + 12))) return at;
+    const isWord =
+      depth === 0 && /\s/.test(text[at - 1] ?? ' ') && ending.test(text.slice(at, at + 12));
+    if (isWord && !isWithinBetween(text.slice(start, at))) return at;
   }
   return text.length;
+}
+
+function isWithinBetween(condition: string): boolean {
+  return /\bbetween\b(?!.*\band\b)/is.test(condition);
 }

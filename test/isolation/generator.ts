@@ -122,6 +122,8 @@ export function pick<Value>(draw: Draw, from: readonly Value[]): Value {
 }
 
 const maxDepth = 7;
+/** From here on no more lists and objects are added: planning a large document takes longest. */
+const enoughFields = 25;
 
 /** Makes operations of a schema; what was not used yet comes first. */
 export function makeGenerator(
@@ -160,7 +162,7 @@ export function makeGenerator(
     const uses = new Set<string>();
     const variables: Record<string, unknown> = {};
     const places: Place[] = [];
-    const context: Context = { draw, uses, variables, places, isPlain };
+    const context: Context = { draw, uses, variables, places, isPlain, size: 0 };
     const fields = Object.values(root.getFields());
     const fresh = fields.filter(({ name }) => !isCovered(`${root.name}.${name}`));
     const count = isMutation || only ? 1 : 1 + Math.floor(draw() * 3);
@@ -180,6 +182,8 @@ export function makeGenerator(
     variables: Record<string, unknown>;
     places: Place[];
     isPlain: boolean;
+    /** How many fields there are so far. */
+    size: number;
   };
 
   function writeField(
@@ -193,6 +197,7 @@ export function makeGenerator(
     const { draw, uses, variables, places, isPlain } = context;
     const about = `${name} ${getNamedType(field.type).name}`;
     uses.add(`${type.name}.${name}`);
+    context.size += 1;
     const args = field.args.flatMap((arg) => {
       const part = `${type.name}.${name}(${arg.name})`;
       const isNeeded = isNonNullType(arg.type) && arg.defaultValue === undefined;
@@ -226,7 +231,8 @@ export function makeGenerator(
       if (isLeafType(below)) return isStructure || !isCovered(part) || draw() < 0.5;
       if (depth >= maxDepth) return false;
       if (isStructure) return true;
-      if (isPlain) return depth < 5;
+      if (context.size > enoughFields) return false;
+      if (isPlain) return depth < 4;
       return draw() < (isCovered(part) ? 0.3 : 0.8) / Math.max(1, depth - 2);
     });
     return [

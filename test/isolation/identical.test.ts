@@ -3,7 +3,7 @@ import { isInterfaceType } from 'postgraphile/graphql';
 import { makeRandom } from '../support/tcpProxy.ts';
 import { makeGenerator, partsOf } from './generator.ts';
 import { Knowledge, strangerOf } from './knowledge.ts';
-import { openWorld, type Seat, silenceGrafast, type World } from './world.ts';
+import { fewCallers, openWorld, type Seat, silenceGrafast, type World } from './world.ts';
 
 /** An id of another organization is answered like one that never was: same status, same bytes, same time. */
 
@@ -15,7 +15,7 @@ let carol: Seat;
 
 beforeAll(async () => {
   silenceGrafast();
-  world = await openWorld({ others: 2 });
+  world = await openWorld({ others: 2, names: fewCallers });
   const [alice, ann] = world.seats;
   carol = world.seats.find(({ caller }) => caller.userId === 'user_carol') as Seat;
   // What is there is asked for until nothing new shows; who administers sees most.

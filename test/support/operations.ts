@@ -35,7 +35,12 @@ export async function makeOperations(pool: Pool): Promise<RunOperation> {
 }
 
 /** The claims of a caller, as a verified token would give them. */
-export function claimsOf({ userId, orgId, orgRole = 'member', permissions = [] }: TestCaller): Claims {
+export function claimsOf({
+  userId,
+  orgId,
+  orgRole = 'member',
+  permissions = [],
+}: TestCaller): Claims {
   const isPersonal = userId === orgId;
   return {
     userId,
