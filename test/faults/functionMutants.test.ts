@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { projectRoot } from '../../platform/config/settings.ts';
-import { type BodyMutant, listBodyMutants } from '../isolation/bodies.ts';
+import { type BodyMutant, listBodyMutants, listQueueMutants } from '../isolation/bodies.ts';
 import { openHouse } from '../isolation/house.ts';
 import { readMatrix } from '../isolation/matrix.ts';
 import {
@@ -17,13 +17,13 @@ import {
 import { openTestDatabase } from '../support/database.ts';
 
 /**
- * Each guard in a function of the database is taken out, in a template that the tests of that function
- * then run on. `MUTANTS` narrows it to those whose name contains it.
+ * Each guard in a function of the database is taken out, and each policy on the queue weakened, in a
+ * template that the tests which name it then run on. `MUTANTS` narrows it to those whose name contains it.
  */
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
-test('no guard of a function can be taken out unnoticed', async () => {
+test('no guard of a function, and no policy on the queue, can be taken out unnoticed', async () => {
   const wanted = process.env.MUTANTS ?? '';
   const verdicts: Verdict[] = [];
   const left: BodyMutant[] = [];
@@ -31,7 +31,11 @@ test('no guard of a function can be taken out unnoticed', async () => {
   try {
     const house = await openHouse(database, readMatrix());
     try {
-      for (const mutant of await listBodyMutants(house.client)) {
+      const all = [
+        ...(await listBodyMutants(house.client)),
+        ...(await listQueueMutants(house.client)),
+      ];
+      for (const mutant of all) {
         if (!mutant.name.includes(wanted)) continue;
         const verdict = await tryMutant(house, readMatrix(), mutant).catch((error: unknown) => {
           say(`${mutant.name} makes no function: ${error}`);
@@ -56,12 +60,12 @@ test('no guard of a function can be taken out unnoticed', async () => {
 }, 7_200_000);
 
 /** Runs the tests that name the function, on a database with the mutant. */
-async function isNoticed({ sql, functions }: BodyMutant): Promise<boolean> {
+async function isNoticed({ sql, names }: BodyMutant): Promise<boolean> {
   const files = globSync('{test/db/app_*,test/worker,server,worker}/**/*.test.ts', {
     cwd: projectRoot,
   }).filter((file) => {
     const text = readFileSync(join(projectRoot, file), 'utf8');
-    return functions.some((name) => new RegExp(`\\b${name}\\b`).test(text));
+    return names.some((name) => new RegExp(`\\b${name}\\b`).test(text));
   });
   if (files.length === 0) return false;
   const child = spawn(process.execPath, ['dev/test.ts', '--runInBand', '--bail', ...files], {

@@ -1,9 +1,9 @@
 import type { ClientBase } from 'pg';
 import { schemas } from './catalogue.ts';
-import { type Mutant, weakened } from './mutants.ts';
+import { type Mutant, policyMutants, weakened } from './mutants.ts';
 
-/** A mutant of what a function does, and the functions whose tests might notice. */
-export type BodyMutant = Mutant & { functions: string[] };
+/** A mutant of what a function does, and the names by which its tests are found. */
+export type BodyMutant = Mutant & { names: string[] };
 
 /**
  * Every function of ours without one of its guards: a condition taken for true, a refusal left out.
@@ -33,9 +33,18 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
       kind: 'function',
       sql: definition.slice(0, at) + expression + definition.slice(at + body.length),
       parts: ['rows'],
-      functions: [bare, ...callers.map((caller) => caller.bare)],
+      names: [bare, ...callers.map((caller) => caller.bare)],
     }));
   });
+}
+
+/** The policies of ours on the queue, which bind the worker's login; its tests name the table. */
+export async function listQueueMutants(client: Pick<ClientBase, 'query'>): Promise<BodyMutant[]> {
+  const mutants = await policyMutants(client, ['graphile_worker']);
+  return mutants.map((mutant) => ({
+    ...mutant,
+    names: [mutant.table?.replace('graphile_worker.', '') ?? ''],
+  }));
 }
 
 /** A body in PL/pgSQL without one of its refusals, or with `true` for one of its conditions. */

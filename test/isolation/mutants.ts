@@ -42,12 +42,16 @@ type Policy = {
   check: string | null;
 };
 
-async function policyMutants(client: Pick<ClientBase, 'query'>): Promise<Mutant[]> {
+/** Every policy of some schemas, dropped, widened, and without each of its conditions. */
+export async function policyMutants(
+  client: Pick<ClientBase, 'query'>,
+  wanted: readonly string[] = schemas,
+): Promise<Mutant[]> {
   const { rows } = await client.query<Policy>(
     `select schemaname || '.' || quote_ident(tablename) as table, policyname as policy, lower(permissive) as permissive,
        array_to_string(roles, ', ') as roles, lower(cmd) as command, qual as using, with_check as check
      from pg_policies where schemaname = any ($1) order by 1, 2`,
-    [schemas],
+    [wanted],
   );
   return rows.flatMap((policy) => {
     const { table, policy: name, permissive, command, roles } = policy;

@@ -142,7 +142,7 @@ const atOnce = 8;
 
 /** Documents to begin with, the share of new ones after that, and how many are kept to be asked again. */
 const freshDocuments = 100;
-const freshShare = 0.25;
+const freshShare = 0.1;
 const maxDocuments = 500;
 
 function rootFields(
