@@ -6,7 +6,8 @@ import { type Mutant, policyMutants, weakened } from './mutants.ts';
 export type BodyMutant = Mutant & { names: string[] };
 
 /**
- * Every function of ours without one of its guards: a condition taken for true, a refusal left out.
+ * Every function of ours without one of its guards: a refusal left out, or a condition that says whose
+ * something is taken for true. Other conditions say what a function does, and their tests are elsewhere.
  * Functions that only the owner can call count as well, since the others stand on them.
  */
 export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promise<BodyMutant[]> {
@@ -28,7 +29,10 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
     const callers = rows.filter(
       (row) => row.bare !== bare && new RegExp(`\\b${bare}\\(`).test(row.body),
     );
-    return (isBound ? weakened(body).slice(2) : unguarded(body)).map(({ what, expression }) => ({
+    const guards = (isBound ? weakened(body).slice(2) : unguarded(body)).filter(
+      ({ what }) => what.startsWith('without') || whose.test(what),
+    );
+    return guards.map(({ what, expression }) => ({
       name: `function ${name}: ${what}`,
       kind: 'function',
       sql: definition.slice(0, at) + expression + definition.slice(at + body.length),
@@ -37,6 +41,10 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
     }));
   });
 }
+
+/** Organization, person, role, permission, claim, or the worker that holds a job. */
+const whose =
+  /org_?id|user_?id|owner|role|permission|current_setting|current_org|locked_by|worker_id/i;
 
 /** The policies of ours on the queue, which bind the worker's login; its tests name the table. */
 export async function listQueueMutants(client: Pick<ClientBase, 'query'>): Promise<BodyMutant[]> {
