@@ -240,6 +240,15 @@ const sources: Record<string, Source> = {
       from pg_namespace n, ${grantees} g, unnest('{usage,create}'::text[]) p
       where (n.nspname = any ($1) or n.nspname = 'public') and not ${holds('schema', 'n.oid', 'p')}
       union all
+      select format('queue %s: without %s of %s', c.oid::regclass, lower(a.privilege_type), r.rolname),
+        format('revoke %s on %s from %I', a.privilege_type, c.oid::regclass, r.rolname), null
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+      where n.nspname = 'graphile_worker' and c.relkind in ('r', 'p', 'v') and a.grantee <> c.relowner
+      union all
+      select format('queue %s: with %s for %s', c.oid::regclass, p, g.name), format('grant %s on %s to %s', p, c.oid::regclass, g.name), null
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace, ${grantees} g, unnest('{select,insert,update,delete,truncate}'::text[]) p
+      where n.nspname = 'graphile_worker' and c.relkind in ('r', 'p', 'v') and not ${holds('table', 'c.oid', 'p')}
+      union all
       select format('function %s: not for %s', f.oid::regprocedure, coalesce(r.rolname, 'public')),
         format('revoke execute on function %s from %s', f.oid::regprocedure, coalesce(quote_ident(r.rolname), 'public')), null
       from pg_proc f join pg_namespace n on n.oid = f.pronamespace, aclexplode(f.proacl) a left join pg_roles r on r.oid = a.grantee

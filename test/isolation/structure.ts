@@ -89,6 +89,13 @@ const objectsSql = `
     select 'sequence ' || c.oid::regclass, coalesce('use: ' || ${whoMay('sequence', 'c.oid', 'usage,select,update')}, 'used by nobody')
     from pg_class c join pg_namespace n on n.oid = relnamespace where nspname = any ($1) and relkind = 'S'
     union all
+    select 'queue ' || c.oid::regclass, coalesce(nullif(concat_ws('; ',
+      ${['select', 'insert', 'update', 'delete', 'truncate']
+        .map((privilege) => `'${privilege}: ' || ${whoMay('table', 'c.oid', privilege)}`)
+        .join(',\n      ')}), ''), 'nobody')
+    from pg_class c join pg_namespace n on n.oid = relnamespace
+    where nspname = 'graphile_worker' and relkind in ('r', 'p', 'v')
+    union all
     select 'trigger ' || tgname || ' on ' || tgrelid::regclass,
       regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER \\S+ | ON \\S+', '', 'g')
         || case when tgenabled <> 'O' then ' (off)' else '' end
