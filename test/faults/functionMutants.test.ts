@@ -4,10 +4,11 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { projectRoot } from '../../platform/config/settings.ts';
-import { type BodyMutant, listBodyMutants, listQueueMutants } from '../isolation/bodies.ts';
+import { type BodyMutant, listBodyMutants } from '../isolation/bodies.ts';
 import { openHouse } from '../isolation/house.ts';
 import { readMatrix } from '../isolation/matrix.ts';
 import {
+  assertQuiet,
   readEquivalents,
   reportOf,
   tryMutant,
@@ -17,13 +18,13 @@ import {
 import { openTestDatabase } from '../support/database.ts';
 
 /**
- * Each guard in a function of the database is taken out, and each policy on the queue weakened, in a
- * template that the tests which name it then run on. `MUTANTS` narrows it to those whose name contains it.
+ * Each guard in a function of the database is taken out, in a template that the tests which name the
+ * function then run on. `MUTANTS` narrows it to those whose name contains it.
  */
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
-test('no guard of a function, and no policy on the queue, can be taken out unnoticed', async () => {
+test('no guard of a function can be taken out unnoticed', async () => {
   const wanted = process.env.MUTANTS ?? '';
   const verdicts: Verdict[] = [];
   const left: BodyMutant[] = [];
@@ -31,11 +32,8 @@ test('no guard of a function, and no policy on the queue, can be taken out unnot
   try {
     const house = await openHouse(database, readMatrix());
     try {
-      const all = [
-        ...(await listBodyMutants(house.client)),
-        ...(await listQueueMutants(house.client)),
-      ];
-      for (const mutant of all) {
+      await assertQuiet(house, readMatrix());
+      for (const mutant of await listBodyMutants(house.client)) {
         if (!mutant.name.includes(wanted)) continue;
         const verdict = await tryMutant(house, readMatrix(), mutant).catch((error: unknown) => {
           say(`${mutant.name} makes no function: ${error}`);

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { schemas } from './catalogue.ts';
-import { type Mutant, policyMutants, weakened } from './mutants.ts';
+import { type Mutant, weakened } from './mutants.ts';
 
 /** A mutant of what a function does, and the names by which its tests are found. */
 export type BodyMutant = Mutant & { names: string[] };
@@ -45,15 +45,6 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
 /** Organization, person, role, permission, claim, or the worker that holds a job. */
 const whose =
   /org_?id|user_?id|owner|role|permission|current_setting|current_org|locked_by|worker_id/i;
-
-/** The policies of ours on the queue, which bind the worker's login; its tests name the table. */
-export async function listQueueMutants(client: Pick<ClientBase, 'query'>): Promise<BodyMutant[]> {
-  const mutants = await policyMutants(client, ['graphile_worker']);
-  return mutants.map((mutant) => ({
-    ...mutant,
-    names: [mutant.table?.replace('graphile_worker.', '') ?? ''],
-  }));
-}
 
 /** A body in PL/pgSQL without one of its refusals, or with `true` for one of its conditions. */
 export function unguarded(body: string): { what: string; expression: string }[] {

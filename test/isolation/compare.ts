@@ -39,22 +39,24 @@ export async function matrixFaults(
     }
   };
   const isWhole = tables.length === observed.catalogue.tables.length;
-  if (wanted.includes('grants')) add('grants', await observeGrants(observed), isWhole);
+  // What is new is told once, with the rows, and whole.
+  const isNew = tables.some(({ name }) => !matrix.tables[name]) && wanted.includes('rows');
+  if (wanted.includes('grants') || isNew) add('grants', await observeGrants(observed), isWhole);
   if (wanted.includes('rows')) {
     const rows = await observeRows(observed, exposed);
     add('rows', rows);
     add('permissive', await observePermissive(observed, exposed, rows));
     add('rows', await observePrivate(observed, hidden));
   }
-  if (wanted.includes('constraints')) {
+  if (wanted.includes('constraints') || isNew) {
     add('constraints', await observeConstraints(observed, exposed, matrix.tables));
   }
   const faults = Object.entries(found).flatMap(([name, value]) => {
     const meant = matrix.tables[name];
-    if (!meant) return [unknown(`tables, ${name}`, { [name]: value })];
+    if (!meant) return isNew ? [unknown(`tables, ${name}`, { [name]: value })] : [];
     return differences(name, pick(meant, Object.keys(value)), value);
   });
-  if (isWhole) {
+  if (isWhole && wanted.includes('rows')) {
     const gone = Object.keys(matrix.tables).filter((name) => !found[name]);
     faults.push(
       ...gone.map((name) => `${name} is in the matrix and not in the database: take it out.`),

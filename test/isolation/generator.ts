@@ -1,5 +1,6 @@
 import {
   type GraphQLArgument,
+  type GraphQLField,
   type GraphQLInputField,
   type GraphQLInputType,
   type GraphQLObjectType,
@@ -82,6 +83,45 @@ export function partsOf(schema: GraphQLSchema): Set<string> {
   };
   for (const root of [schema.getQueryType(), schema.getMutationType()]) if (root) visit(root);
   return parts;
+}
+
+/** For each type that can be reached, the root field by which least else is. */
+export function shortestWays(
+  schema: GraphQLSchema,
+): Map<string, { root: GraphQLObjectType; name: string }> {
+  const ways = new Map<string, { root: GraphQLObjectType; name: string; size: number }>();
+  for (const root of [schema.getQueryType(), schema.getMutationType()]) {
+    for (const field of Object.values(root?.getFields() ?? {})) {
+      const reached = reachedBy(schema, field);
+      for (const type of reached) {
+        if (root && reached.size < (ways.get(type)?.size ?? Number.POSITIVE_INFINITY)) {
+          ways.set(type, { root, name: field.name, size: reached.size });
+        }
+      }
+    }
+  }
+  return ways;
+}
+
+function reachedBy(schema: GraphQLSchema, field: GraphQLField<unknown, unknown>): Set<string> {
+  const reached = new Set<string>();
+  const visit = (type: GraphQLOutputType | GraphQLInputType) => {
+    const named = getNamedType(type);
+    if (reached.has(named.name)) return;
+    reached.add(named.name);
+    if (isAbstractType(named)) for (const one of schema.getPossibleTypes(named)) visit(one);
+    else if (isInputObjectType(named)) {
+      for (const one of Object.values(named.getFields())) visit(one.type);
+    } else if (isObjectType(named)) {
+      for (const one of Object.values(named.getFields())) {
+        visit(one.type);
+        for (const arg of one.args) visit(arg.type);
+      }
+    }
+  };
+  visit(field.type);
+  for (const arg of field.args) visit(arg.type);
+  return reached;
 }
 
 /** Values of scalars; most come from answers that were given before, to whomever. */

@@ -78,6 +78,16 @@ export function readEquivalents(): Equivalent[] {
   return parse(readFileSync(new URL('./equivalents.yaml', import.meta.url), 'utf8')) ?? [];
 }
 
+/**
+ * Makes sure that nobody complains of the database as it is: a complaint would count as a catch.
+ * @throws Error with the complaint.
+ */
+export async function assertQuiet(house: House, matrix: Matrix): Promise<void> {
+  const nothing: Mutant = { name: 'nothing', kind: 'policy', sql: 'select', parts: [] };
+  const { caughtBy, says } = await tryMutant(house, matrix, nothing);
+  if (caughtBy !== null) throw new Error(`Without any mutant, ${caughtBy} says: ${says}`);
+}
+
 /** Tries mutants one after the other. */
 export async function tryMutants(
   house: House,
@@ -85,6 +95,7 @@ export async function tryMutants(
   mutants: readonly Mutant[],
   onProgress: (done: number) => void = () => {},
 ): Promise<Verdict[]> {
+  await assertQuiet(house, matrix);
   const verdicts: Verdict[] = [];
   for (const mutant of mutants) {
     verdicts.push(await tryMutant(house, matrix, mutant));

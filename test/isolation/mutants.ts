@@ -26,7 +26,11 @@ export type MutantKind =
 
 /** Every mutant of a database, enumerated from its catalogue. */
 export async function listMutants(client: Pick<ClientBase, 'query'>): Promise<Mutant[]> {
-  const mutants = await policyMutants(client);
+  const mutants = [
+    ...(await policyMutants(client, schemas, ['rows', 'enforcement'])),
+    // The matrix has no rows of the queue, but a line for each of its policies.
+    ...(await policyMutants(client, ['graphile_worker'], ['objects'])),
+  ];
   for (const source of Object.values(sources))
     mutants.push(...(await fromCatalogue(client, source)));
   return mutants;
@@ -43,9 +47,10 @@ type Policy = {
 };
 
 /** Every policy of some schemas, dropped, widened, and without each of its conditions. */
-export async function policyMutants(
+async function policyMutants(
   client: Pick<ClientBase, 'query'>,
-  wanted: readonly string[] = schemas,
+  wanted: readonly string[],
+  parts: readonly Part[],
 ): Promise<Mutant[]> {
   const { rows } = await client.query<Policy>(
     `select schemaname || '.' || quote_ident(tablename) as table, policyname as policy, lower(permissive) as permissive,
@@ -61,7 +66,7 @@ export async function policyMutants(
       kind: 'policy',
       sql,
       table,
-      parts: ['rows', 'enforcement'],
+      parts,
     });
     const text = (part: 'using' | 'check', expression: string) =>
       `${part === 'using' ? 'using' : 'with check'} (${expression})`;

@@ -227,6 +227,7 @@ function typedGuesses(table: Table, column: Column, { id, n, orgId }: Salt): str
       "'CODE'",
       "'table__verb'",
       literal(createHash('sha256').update(text).digest('hex')),
+      literal(createHash('sha256').update(text).digest('base64')),
       literal(id),
       "'text/plain'",
       "'https://example.com/a'",

@@ -96,6 +96,11 @@ const objectsSql = `
     from pg_class c join pg_namespace n on n.oid = relnamespace
     where nspname = 'graphile_worker' and relkind in ('r', 'p', 'v')
     union all
+    select 'policy ' || policyname || ' on ' || schemaname || '.' || tablename,
+      concat_ws('; ', lower(permissive) || ' for ' || lower(cmd) || ' to ' || array_to_string(roles, ', '),
+        'using ' || qual, 'check ' || with_check)
+    from pg_policies where schemaname = 'graphile_worker'
+    union all
     select 'trigger ' || tgname || ' on ' || tgrelid::regclass,
       regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER \\S+ | ON \\S+', '', 'g')
         || case when tgenabled <> 'O' then ' (off)' else '' end
