@@ -13,6 +13,7 @@ import { openIssuerRecord } from './issuerRecord.ts';
 import { findFreePort, isPortFree } from './ports.ts';
 import { openPostgres } from './postgres.ts';
 import { signToken } from './signToken.ts';
+import { openLocalStore } from './store.ts';
 import { lifecycleLog, say, show } from './terminal.ts';
 
 /** Settings of the parts the stack runs, by variable. */
@@ -45,6 +46,7 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
 
   Object.assign(settings, await startDatabase(config, lifecycle));
   if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
+  if (!config.s3BucketUploads) Object.assign(settings, await startStore(config, lifecycle));
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
   const partsEnv = { ...process.env, ...env, ...settings };
@@ -191,6 +193,13 @@ async function startIssuer(
   };
 }
 
+async function startStore({ dataDir }: Config, lifecycle: Opened): Promise<StackSettings> {
+  // The same port where it can be had, so that URLs outlive a restart.
+  const store = await openLocalStore({ dir: dataDir, port: 9_000 });
+  lifecycle.opened('store', store.close);
+  return store.settings;
+}
+
 /** Tells the other commands (`token`, `migrate`, `db:watch`, …) of the running stack. */
 async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle: Opened) {
   const path = join(dataDir, 'local.env');
@@ -202,6 +211,7 @@ async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle
 
 async function welcome(url: string, settings: StackSettings, dataDir: string): Promise<string> {
   const lines = ['', `GraphiQL   ${url}/`, `GraphQL    ${url}/graphql`];
+  if (settings.S3_ENDPOINT) lines.push(`Files      ${settings.S3_ENDPOINT}`);
   if (settings.CLERK_ISSUER) {
     const { key } = await openIssuerRecord(dataDir);
     const content = { user: 'user_alice', org: 'org_acme', role: 'admin', ttlSeconds: 86_400 };

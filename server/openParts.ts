@@ -19,6 +19,7 @@ import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
 import { makeGraphql } from './graphql.ts';
 import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
+import { openUploads } from './openUploads.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
 
@@ -61,6 +62,7 @@ export function openParts(
     pool,
     usePrepared: hasSessions,
     limits: travellingLimits,
+    uploads: openUploads(config, lifecycle),
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [

@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
+import { makeFileTasks } from './makeFileTasks.ts';
+import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
 import * as tasks from './tasks.ts';
 
@@ -17,4 +19,5 @@ logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
-await runWorker(config, tasks, log, lifecycle);
+const fileTasks = makeFileTasks(openFileServices(config, lifecycle));
+await runWorker(config, { ...tasks, ...fileTasks }, log, lifecycle);
