@@ -30,12 +30,12 @@ create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 table app_private.file_patrol  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
-  org_id text not null default ''::text
-  id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+  reached_org text not null default ''::text
+  reached_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
   constraint file_patrol_is_only_check CHECK (is_only)
   constraint file_patrol_pkey PRIMARY KEY (is_only)
 
-table app_private.file_usage  -- NO ROW-LEVEL SECURITY
+table app_private.file_usage  -- row-level security, forced
   org_id text not null
   files bigint not null default 0
   bytes bigint not null default 0
@@ -51,7 +51,7 @@ table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
   constraint queue_turn_is_only_check CHECK (is_only)
   constraint queue_turn_pkey PRIMARY KEY (is_only)
 
-table app_private.upload_settings  -- NO ROW-LEVEL SECURITY
+table app_private.upload_settings  -- row-level security, forced
   org_id text not null
   allowed_types text[]
   max_bytes bigint
@@ -205,6 +205,24 @@ table app_public.users  -- row-level security, forced
 
 -- Policies
 
+create policy insert_ledger on app_private.file_usage for insert to rowhouse_owner
+  with check true;
+create policy select_ledger on app_private.file_usage for select to rowhouse_owner
+  using true;
+create policy update_ledger on app_private.file_usage for update to rowhouse_owner
+  using true
+  with check true;
+
+create policy delete_operator on app_private.upload_settings for delete to rowhouse_owner
+  using true;
+create policy insert_operator on app_private.upload_settings for insert to rowhouse_owner
+  with check true;
+create policy select_operator on app_private.upload_settings for select to rowhouse_owner
+  using true;
+create policy update_operator on app_private.upload_settings for update to rowhouse_owner
+  using true
+  with check true;
+
 create policy all_same_org on app_public.dead_letters as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -253,8 +271,8 @@ create policy update_ledger on app_public.files for update to rowhouse_owner
   using true
   with check true;
 create policy update_own on app_public.files for update to app_user
-  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (status = 'PENDING'::app_public.file_status))
-  with check ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (status = ANY (ARRAY['PENDING'::app_public.file_status, 'FINALIZING'::app_public.file_status, 'EXPIRED'::app_public.file_status])));
+  using (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id))
+  with check (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id));
 
 create policy insert_mirror on app_public.memberships for insert to rowhouse_owner
   with check true;
@@ -1004,7 +1022,7 @@ begin
   for file in
     select f.org_id, f.id, f.object_key, f.object_version, f.byte_size
     from app_public.files as f
-    where (f.org_id, f.id) > (reached.org_id, reached.id) and f.status = 'READY'
+    where (f.org_id, f.id) > (reached.reached_org, reached.reached_id) and f.status = 'READY'
     order by f.org_id, f.id limit next_ready_files.how_many
   loop
     found_files := found_files + 1;
@@ -1020,7 +1038,8 @@ begin
     org_id := '';
     id := '00000000-0000-0000-0000-000000000000';
   end if;
-  update app_private.file_patrol as p set org_id = next_ready_files.org_id, id = next_ready_files.id;
+  update app_private.file_patrol as p
+  set reached_org = next_ready_files.org_id, reached_id = next_ready_files.id;
 end;
 $function$
 ;
@@ -1382,7 +1401,10 @@ begin
     ) or exists (
       select from pg_catalog.unnest(fixed) as name where was -> name <> becomes -> name
     ) or (
-      old.multipart_upload_id is not null and new.multipart_upload_id is distinct from old.multipart_upload_id
+      new.multipart_upload_id is distinct from old.multipart_upload_id
+      and (old.multipart_upload_id is not null or old.status <> 'PENDING')
+    ) or (
+      new.parts is distinct from old.parts and old.status <> 'PENDING'
     ) or (
       new.document_id is distinct from old.document_id and new.document_id is not null
     )

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
-import { createRequire } from 'node:module';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
+import Server from '@20minutes/s3rver';
 import { findFreePort } from './ports.ts';
 
 /** A store on this machine that speaks S3. */
@@ -41,7 +41,6 @@ export async function openLocalStore({
 }): Promise<LocalStore> {
   const directory = join(dir, 'store');
   await mkdir(directory, { recursive: true });
-  const Server = createRequire(import.meta.url)('@20minutes/s3rver') as S3Server;
   const server = new Server({
     directory,
     silent: true,
@@ -76,15 +75,6 @@ export async function openLocalStore({
     },
   };
 }
-
-/** As much of the server as is used here; it brings no types. */
-type S3Server = new (
-  options: object,
-) => {
-  on(event: 'error', listener: () => void): void;
-  configureBuckets(): Promise<unknown>;
-  callback(): RequestListener;
-};
 
 const cors = `<CORSConfiguration>
   <CORSRule>

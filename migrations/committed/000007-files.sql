@@ -1,5 +1,5 @@
 --! Previous: sha1:bd56d3ccedb367c75105960d1698d0d6c135dbb8
---! Hash: sha1:fb816bc0d809ea027e37c9a096385e438cd87290
+--! Hash: sha1:6a5eaed1b89c79d13a7fce19cb037f44d5bccc26
 --! Message: files
 
 -- Files: the ledger of uploads, and the files themselves.
@@ -127,12 +127,15 @@ create table app_private.upload_settings (
 -- How far the reconciliation has looked for files whose objects are gone.
 create table app_private.file_patrol (
   is_only boolean not null default true,
-  org_id text not null default '',
-  id uuid not null default '00000000-0000-0000-0000-000000000000',
+  reached_org text not null default '',
+  reached_id uuid not null default '00000000-0000-0000-0000-000000000000',
   constraint file_patrol_pkey primary key (is_only),
   constraint file_patrol_is_only_check check (is_only)
 );
 insert into app_private.file_patrol default values;
+
+alter table app_private.file_usage enable row level security, force row level security;
+alter table app_private.upload_settings enable row level security, force row level security;
 
 -- Whether the caller may delete files of others.
 create function app_hidden.can_manage_files() returns boolean
@@ -321,7 +324,10 @@ begin
     ) or exists (
       select from pg_catalog.unnest(fixed) as name where was -> name <> becomes -> name
     ) or (
-      old.multipart_upload_id is not null and new.multipart_upload_id is distinct from old.multipart_upload_id
+      new.multipart_upload_id is distinct from old.multipart_upload_id
+      and (old.multipart_upload_id is not null or old.status <> 'PENDING')
+    ) or (
+      new.parts is distinct from old.parts and old.status <> 'PENDING'
     ) or (
       new.document_id is distinct from old.document_id and new.document_id is not null
     )
@@ -517,7 +523,7 @@ begin
   for file in
     select f.org_id, f.id, f.object_key, f.object_version, f.byte_size
     from app_public.files as f
-    where (f.org_id, f.id) > (reached.org_id, reached.id) and f.status = 'READY'
+    where (f.org_id, f.id) > (reached.reached_org, reached.reached_id) and f.status = 'READY'
     order by f.org_id, f.id limit next_ready_files.how_many
   loop
     found_files := found_files + 1;
@@ -533,7 +539,8 @@ begin
     org_id := '';
     id := '00000000-0000-0000-0000-000000000000';
   end if;
-  update app_private.file_patrol as p set org_id = next_ready_files.org_id, id = next_ready_files.id;
+  update app_private.file_patrol as p
+  set reached_org = next_ready_files.org_id, reached_id = next_ready_files.id;
 end;
 $$;
 
@@ -555,10 +562,11 @@ create policy all_same_org on app_public.files as restrictive for all to app_use
 -- Members read every file of the organization.
 create policy select_member on app_public.files for select to app_user
   using (org_id = (select app_hidden.current_org_id()));
--- Owners say that the bytes are there; the trigger above says what becomes of the row.
+-- Owners say that the bytes are there. The trigger above lets a row move forward only, and
+-- the columns that make it READY are granted to nobody.
 create policy update_own on app_public.files for update to app_user
-  using (owner_id = (select app_hidden.current_user_id()) and status = 'PENDING')
-  with check (owner_id = (select app_hidden.current_user_id()) and status in ('PENDING', 'FINALIZING', 'EXPIRED'));
+  using (owner_id = (select app_hidden.current_user_id()))
+  with check (owner_id = (select app_hidden.current_user_id()));
 -- Owners delete their own; managers delete all.
 create policy delete_own on app_public.files for delete to app_user
   using (owner_id = (select app_hidden.current_user_id()) or (select app_hidden.can_manage_files()));
@@ -569,8 +577,17 @@ create policy insert_ledger on app_public.files for insert to current_user
   with check (org_id = (select app_hidden.current_org_id()) and owner_id = (select app_hidden.current_user_id()));
 create policy update_ledger on app_public.files for update to current_user using (true) with check (true);
 
+-- No request reads or writes these two: the functions above do, as the owner, and operators.
+create policy select_ledger on app_private.file_usage for select to current_user using (true);
+create policy insert_ledger on app_private.file_usage for insert to current_user with check (true);
+create policy update_ledger on app_private.file_usage for update to current_user using (true) with check (true);
+create policy select_operator on app_private.upload_settings for select to current_user using (true);
+create policy insert_operator on app_private.upload_settings for insert to current_user with check (true);
+create policy update_operator on app_private.upload_settings for update to current_user using (true) with check (true);
+create policy delete_operator on app_private.upload_settings for delete to current_user using (true);
+
 -- No insert: app_hidden.create_file adds rows, within limits and quota. Of what a caller may
--- change, the policies leave the way into FINALIZING; the columns are not in the API's inputs.
+-- change, the trigger leaves the way into FINALIZING; the columns are in no input of the API.
 grant select, delete on app_public.files to app_user;
 grant update (status, multipart_upload_id, parts) on app_public.files to app_user;
 
@@ -610,8 +627,8 @@ comment on column app_private.upload_settings.quota_bytes is 'How many bytes its
 comment on column app_private.upload_settings.quota_files is 'How many files it may have.';
 comment on table app_private.file_patrol is 'How far the reconciliation has come, in one row.';
 comment on column app_private.file_patrol.is_only is 'True: there is one row.';
-comment on column app_private.file_patrol.org_id is 'The organization of the last file it looked at.';
-comment on column app_private.file_patrol.id is 'The last file it looked at.';
+comment on column app_private.file_patrol.reached_org is 'The organization of the last file it looked at.';
+comment on column app_private.file_patrol.reached_id is 'The last file it looked at.';
 comment on function app_hidden.can_manage_files() is 'Whether the caller may delete files of others: administrators, and holders of `org:files:manage`.';
 comment on function app_hidden.create_file(text, text, bigint, text, uuid, jsonb) is 'Declares an upload, within the limits and the quota.';
 comment on function app_hidden.finalize_file(uuid) is 'Says that the bytes of a file are there; null where the caller owns none such.';

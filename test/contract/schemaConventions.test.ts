@@ -23,6 +23,8 @@ const queryFields = [
   'deadLetters',
   'document',
   'documents',
+  'file',
+  'files',
   'me',
   'membership',
   'node',
@@ -32,7 +34,17 @@ const queryFields = [
   'user',
   'viewer',
 ];
-const mutationFields = ['createDocument', 'deleteDocument', 'updateDocument'];
+const mutationFields = [
+  'abortUpload',
+  'completeMultipartUpload',
+  'createDocument',
+  'deleteDocument',
+  'deleteFile',
+  'finalizeUpload',
+  'presignUpload',
+  'presignUploadParts',
+  'updateDocument',
+];
 
 /** What is never a caller's to set. */
 const unsettable =
@@ -89,7 +101,14 @@ describe('nodes', () => {
 
   test('tables are nodes', () => {
     const names = objectTypes().filter(isNode).map(String);
-    expect(names.sort()).toEqual(['DeadLetter', 'Document', 'Membership', 'Organization', 'User']);
+    expect(names.sort()).toEqual([
+      'DeadLetter',
+      'Document',
+      'File',
+      'Membership',
+      'Organization',
+      'User',
+    ]);
   });
 
   test('only a node has an id', () => {
