@@ -18,6 +18,7 @@ COPY db ./db
 COPY migrations/committed ./migrations/committed
 COPY plugins ./plugins
 COPY server ./server
+COPY services ./services
 COPY worker ./worker
 COPY deploy ./deploy
 # In a checkout a file may be for its owner alone: graphile-migrate commits migrations so.

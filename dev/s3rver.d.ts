@@ -4,6 +4,10 @@ declare module '@20minutes/s3rver' {
     constructor(options: object);
     on(event: 'error', listener: () => void): void;
     configureBuckets(): Promise<unknown>;
+    store: {
+      deleteObject(bucket: string, key: string): Promise<void>;
+      getResourcePath(bucket: string, key: string | undefined, resource: string): string;
+    };
     callback(): import('node:http').RequestListener;
   }
 

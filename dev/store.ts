@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { mkdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import Server from '@20minutes/s3rver';
 import { findFreePort } from './ports.ts';
@@ -50,12 +51,20 @@ export async function openLocalStore({
   });
   // Of bodies that ended early: the client knows, and nobody else need.
   server.on('error', () => {});
+  keepFolders(server.store);
+  encodeQueries();
   await server.configureBuckets();
 
   const answer = server.callback();
   const http = createServer((request, response) => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    answer(request, response);
+    const upload = abortedUpload(request);
+    if (upload === undefined) return answer(request, response);
+    const folder = server.store.getResourcePath(bucket, undefined, 'uploads');
+    rm(join(folder, upload), { recursive: true, force: true }).then(
+      () => response.writeHead(204).end(),
+      () => response.writeHead(500).end(),
+    );
   });
   const bound = await findFreePort(port ? [port] : []);
   await new Promise<void>((resolve, reject) => {
@@ -74,6 +83,40 @@ export async function openLocalStore({
       await new Promise((resolve) => http.close(resolve));
     },
   };
+}
+
+/**
+ * Deleting an object, the server also deletes the folders that it left empty, and with
+ * them whatever was written there a moment later. So folders stay.
+ */
+function keepFolders(store: Server['store']): void {
+  store.deleteObject = async (bucketName, key) => {
+    for (const part of ['object', 'object.md5', 'metadata.json']) {
+      await rm(store.getResourcePath(bucketName, key, part), { force: true });
+    }
+  };
+}
+
+/** The server encodes the query less than signatures do, and so refuses names that are not ASCII. */
+function encodeQueries(): void {
+  const v4: Signatures = createRequire(import.meta.url)('@20minutes/s3rver/lib/signature/v4.js');
+  const stringToSign = v4.getStringToSign;
+  const code = (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
+  v4.getStringToSign = (request, ...rest) => {
+    const querystring = request.querystring.replace(/[!'()*]/g, code);
+    return stringToSign({ ...request, querystring }, ...rest);
+  };
+}
+
+type Signatures = {
+  getStringToSign(request: { querystring: string }, ...rest: unknown[]): string;
+};
+
+/** Giving up an upload in parts is what the server cannot do. */
+function abortedUpload({ method, url = '' }: IncomingMessage): string | undefined {
+  if (method !== 'DELETE') return undefined;
+  const id = new URL(url, 'http://store').searchParams.get('uploadId');
+  return id !== null && /^\w+$/.test(id) ? id : undefined;
 }
 
 const cors = `<CORSConfiguration>

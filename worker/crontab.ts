@@ -10,8 +10,8 @@
 export const crontab = `
 # Every hour: heartbeats of dead workers, and names of queues that are not used.
 17 * * * * queue__purge ?fill=1h&jobKey=queue__purge&max=5
-# Every minute: uploads that nobody finalized in time.
-* * * * * files__expire ?fill=1h&jobKey=files__expire&max=5
+# Every five minutes: uploads that nobody finalized in time.
+*/5 * * * * files__expire ?fill=1h&jobKey=files__expire&max=5
 # Every hour: what the store and the files disagree about.
 41 * * * * files__reconcile ?fill=2h&jobKey=files__reconcile&max=5
 `;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLocalStore } from '../../dev/store.ts';
 import { openStorage, type Storage } from '../../services/storage/openStorage.ts';
-import { type Answer, signIn, startApi, type TestApi } from './api.ts';
+import { type Answer, requestTo, signIn, startApi, type TestApi } from './api.ts';
 import { openTestDatabase, type TestDatabase } from './database.ts';
 import { type Program, type Settings, startProgram } from './program.ts';
 import { until } from './until.ts';
@@ -22,6 +22,8 @@ export type FileGround = {
   startWorker(settings?: Settings): Promise<Program>;
   /** Runs a mutation of Alice's, and answers its payload; throws the codes of its errors. */
   mutate(name: string, input: object, fields?: string, token?: string): Promise<Payload>;
+  /** The same two, of another API. */
+  through(apiUrl: string): Pick<FileGround, 'mutate' | 'presign'>;
   /** Declares a file as its bytes are, but for what is told otherwise. */
   presign(bytes: Uint8Array, otherwise?: object): Promise<Payload>;
   /** Declares, uploads and finalizes, and waits until it has come to rest. */
@@ -101,15 +103,26 @@ export async function openFileGround(
       await worker.line(({ msg }) => msg === 'ready');
       return worker;
     },
-    async mutate(name, input, fields = payloadFields, by = token) {
-      const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
-      const query = `mutation M($input: ${type}!) { ${name}(input: $input) { ${fields} } }`;
-      const answer = await api.request(by, query, { input });
-      if (answer.errors) throw new ApiError(answer);
-      return answer.data[name];
+    through(apiUrl) {
+      const request = requestTo(apiUrl);
+      const mutate: FileGround['mutate'] = async (
+        name,
+        input,
+        fields = payloadFields,
+        by = token,
+      ) => {
+        const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
+        const query = `mutation M($input: ${type}!) { ${name}(input: $input) { ${fields} } }`;
+        const answer = await request(by, query, { input });
+        if (answer.errors) throw new ApiError(answer);
+        return answer.data[name];
+      };
+      const presign: FileGround['presign'] = (bytes, otherwise = {}) =>
+        mutate('presignUpload', { ...declarationOf(bytes), ...otherwise });
+      return { mutate, presign };
     },
-    presign: (bytes, otherwise = {}) =>
-      ground.mutate('presignUpload', { ...declarationOf(bytes), ...otherwise }),
+    mutate: (...args) => ground.through(api.url).mutate(...args),
+    presign: (...args) => ground.through(api.url).presign(...args),
     async upload(bytes, otherwise) {
       const { file, upload } = await ground.presign(bytes, otherwise);
       await put(upload, bytes);
@@ -131,12 +144,18 @@ export async function openFileGround(
         withinMs,
       ),
     async idle() {
-      await until('the queue to be empty', async () => {
-        const { rowCount } = await database.superuser.query(
-          'select from graphile_worker._private_jobs limit 1',
-        );
-        return rowCount === 0;
-      });
+      const waiting = async () =>
+        (
+          await database.superuser.query(
+            `select t.identifier, j.last_error from graphile_worker._private_jobs as j
+           join graphile_worker._private_tasks as t on t.id = j.task_id`,
+          )
+        ).rows;
+      try {
+        await until('the queue to be empty', async () => (await waiting()).length === 0, 20_000);
+      } catch (cause) {
+        throw new Error(`Jobs are left: ${JSON.stringify(await waiting())}`, { cause });
+      }
     },
     async keys() {
       const keys: string[] = [];
