@@ -52,7 +52,7 @@ export async function openLocalStore({
   // Of bodies that ended early: the client knows, and nobody else need.
   server.on('error', () => {});
   keepFolders(server.store);
-  encodeQueries();
+  mendSignatures();
   await server.configureBuckets();
 
   const answer = server.callback();
@@ -97,19 +97,23 @@ function keepFolders(store: Server['store']): void {
   };
 }
 
-/** The server encodes the query less than signatures do, and so refuses names that are not ASCII. */
-function encodeQueries(): void {
+/**
+ * What the server verifies is not quite what was signed: it encodes the query less, and so
+ * refuses names that are not ASCII, and it drops the slash after the bucket in lists.
+ */
+function mendSignatures(): void {
   const v4: Signatures = createRequire(import.meta.url)('@20minutes/s3rver/lib/signature/v4.js');
   const stringToSign = v4.getStringToSign;
   const code = (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
   v4.getStringToSign = (request, ...rest) => {
     const querystring = request.querystring.replace(/[!'()*]/g, code);
-    return stringToSign({ ...request, querystring }, ...rest);
+    const uri = request.uri.replace(/^\/[^/]+$/, '$&/');
+    return stringToSign({ ...request, querystring, uri }, ...rest);
   };
 }
 
 type Signatures = {
-  getStringToSign(request: { querystring: string }, ...rest: unknown[]): string;
+  getStringToSign(request: { uri: string; querystring: string }, ...rest: unknown[]): string;
 };
 
 /** Giving up an upload in parts is what the server cannot do. */

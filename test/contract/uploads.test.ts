@@ -65,8 +65,8 @@ run('in a browser', () => {
             headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
             body: JSON.stringify({ query, variables }),
           });
-          const { data, errors } = await response.json();
-          if (errors) throw new Error(errors[0].extensions.code);
+          const { data, errors } = (await response.json()) as Answer;
+          if (errors) throw new Error(errors[0]?.extensions.code);
           return data;
         };
         const seen: number[] = [];
@@ -92,7 +92,7 @@ run('in a browser', () => {
             headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
             body: JSON.stringify({ query, variables }),
           });
-          return (await response.json()).data;
+          return ((await response.json()) as Answer).data;
         };
         const uri = URL.createObjectURL(new Blob(['Sell more anvils.']));
         return uploadPicked(graphql, { uri, fileName: 'note.txt', mimeType: 'text/plain' });
@@ -111,6 +111,8 @@ run('in a browser', () => {
     expect(outcome).toContain('TypeError');
   });
 });
+
+type Answer = { data: unknown; errors?: { extensions: { code: string } }[] };
 
 /** The samples by their path: the name stands in their first line. */
 function samples(): Record<string, string> {

@@ -119,7 +119,7 @@ test('the reconciliation resumes a file whose job was dropped', async () => {
 });
 
 test('an object that is replaced again and again around finalizing is never ready with other bytes', async () => {
-  await raceAroundFinalize(ground, Number(process.env.FILE_RACES ?? 25));
+  await raceAroundFinalize(ground, Number(process.env.FILE_RACES ?? 10));
 }, 600_000);
 
 /** Replaces what was uploaded, with and without a signature, while it is verified. */
