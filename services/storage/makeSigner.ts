@@ -138,7 +138,7 @@ function plainName(fileName: string): string {
   const plain = fileName
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
-    .replace(/[/\\:*?"<>|]/g, '_')
+    .replace(/[/\\:*?"<>|%]/g, '_')
     .replace(/^\.+/, '_')
     .trim();
   return plain === '' ? 'file' : plain;
