@@ -1,5 +1,5 @@
---! Previous: sha1:bd56d3ccedb367c75105960d1698d0d6c135dbb8
---! Hash: sha1:6a5eaed1b89c79d13a7fce19cb037f44d5bccc26
+--! Previous: sha1:42f3e42cd314d1e2db8cb66ae6e7c1fc98f9bbee
+--! Hash: sha1:08228fcea1d77b387669e197083fdcb178a15f21
 --! Message: files
 
 -- Files: the ledger of uploads, and the files themselves.
