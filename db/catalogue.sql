@@ -1517,7 +1517,7 @@ begin
         m.found[3]::uuid as id
       from pg_catalog.unnest(unneeded_objects.keys) as given (key)
       cross join lateral (select pg_catalog.regexp_match(given.key,
-        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[0-9a-f]{2})+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
+        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[2-7][0-9a-f])+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
       where m.found is not null
     ) as k
     left join app_public.files as f on f.org_id = k.org_id and f.id = k.id

@@ -1,5 +1,5 @@
 --! Previous: sha1:42f3e42cd314d1e2db8cb66ae6e7c1fc98f9bbee
---! Hash: sha1:08228fcea1d77b387669e197083fdcb178a15f21
+--! Hash: sha1:cc21db11648a5f51ec8dedaf7969d50cb0fa775c
 --! Message: files
 
 -- Files: the ledger of uploads, and the files themselves.
@@ -499,7 +499,7 @@ begin
         m.found[3]::uuid as id
       from pg_catalog.unnest(unneeded_objects.keys) as given (key)
       cross join lateral (select pg_catalog.regexp_match(given.key,
-        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[0-9a-f]{2})+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
+        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[2-7][0-9a-f])+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
       where m.found is not null
     ) as k
     left join app_public.files as f on f.org_id = k.org_id and f.id = k.id

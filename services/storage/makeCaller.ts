@@ -4,6 +4,7 @@ import {
   circuitBreaker,
   ExponentialBackoff,
   handleWhen,
+  isBrokenCircuitError,
   retry,
   wrap,
 } from 'cockatiel';
@@ -97,6 +98,7 @@ function refusalOf(error: unknown): StorageError['kind'] | undefined {
 
 /** Whether the same may work a moment later. A clock that was off has been set by the answer. */
 function isPassing(error: unknown): boolean {
+  if (isBrokenCircuitError(error)) return false;
   if (!(error instanceof S3ServiceException)) return true;
   const status = error.$metadata.httpStatusCode ?? 0;
   const isBusy = status === 429 || status === 408 || error.name === 'SlowDown';
