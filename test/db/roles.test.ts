@@ -384,7 +384,7 @@ describe('app_user', () => {
     for (const statement of [
       'alter table app_public.documents disable row level security',
       'drop policy all_same_org on app_public.documents',
-      'truncate app_public.documents',
+      'truncate app_public.documents cascade',
       'create table app_public.spoons (id int)',
       'create table public.spoons (id int)',
       'create function app_hidden.f() returns int language sql return 1',
