@@ -14,12 +14,12 @@ afterEach(async () => {
 
 test('a worker killed while it verifies loses no file, and leaves nothing behind', async () => {
   ground = await openFileGround();
-  expect(await killWorkers(ground, 3)).toContain('all ready');
+  expect(await killWorkers(ground, 2)).toContain('all ready');
 }, 120_000);
 
 test('an API killed while it declares loses no file that it acknowledged', async () => {
   ground = await openFileGround();
-  expect(await killApis(ground, 2)).toContain('all ready');
+  expect(await killApis(ground, 1)).toContain('all ready');
 }, 120_000);
 
 test('a store that fails in every way loses no file, and the API goes on', async () => {
@@ -27,5 +27,5 @@ test('a store that fails in every way loses no file, and the API goes on', async
     store = await openFaultyStore(endpoint);
     return store.url;
   });
-  expect(await spoilStore(ground, store as FaultyStore, 6_000)).toContain('all ready');
+  expect(await spoilStore(ground, store as FaultyStore, 3_000)).toContain('all ready');
 }, 180_000);
