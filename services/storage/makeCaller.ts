@@ -71,7 +71,10 @@ export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
     const policy = mayRepeat ? repeated : breaker;
     try {
       const result = await policy.execute(
-        () => work(AbortSignal.any([...given, AbortSignal.timeout(timeoutMs)])),
+        () => {
+          for (const each of given) each.throwIfAborted();
+          return work(AbortSignal.any([...given, AbortSignal.timeout(timeoutMs)]));
+        },
         given.length > 0 ? AbortSignal.any(given) : undefined,
       );
       retriesLeft = Math.min(budget.most, retriesLeft + budget.earned);

@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { findFreePort } from '../../dev/ports.ts';
 import { projectRoot } from '../../platform/config/settings.ts';
+import { openTestDatabase } from '../support/database.ts';
+import { runSql } from '../support/emptyDatabase.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
+import { readSamples } from './samples.ts';
 
 /** The samples of docs/uploads.md, as they stand there, in a browser and across origins. */
 
@@ -109,6 +114,34 @@ run('in a browser', () => {
       ground.api.url,
     );
     expect(outcome).toContain('TypeError');
+  });
+});
+
+describe('the other samples', () => {
+  const sampleOf = (kind: string) =>
+    readSamples('docs/uploads.md').find(({ language }) => language === kind)?.text ?? '';
+
+  test('limits of an organization are set as the page says', async () => {
+    const database = await openTestDatabase();
+    try {
+      await database.provision({ userId: 'user_alice', orgId: 'org_acme' });
+      for (let i = 0; i < 2; i += 1) await runSql(database.ownerUrl, sampleOf('sql'));
+      const { rows } = await database.superuser.query('select * from app_private.upload_settings');
+      expect(rows).toMatchObject([
+        { org_id: 'org_acme', max_bytes: '50000000', quota_files: null },
+      ]);
+    } finally {
+      await database.close();
+    }
+  });
+
+  test('what a bucket needs is printed as the page says', async () => {
+    const { stdout } = await promisify(execFile)('sh', ['-c', sampleOf('sh')], {
+      cwd: projectRoot,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    });
+    expect(stdout).toContain('PutBucketLifecycleConfiguration');
+    expect(stdout).toContain('https://app.example.com');
   });
 });
 
