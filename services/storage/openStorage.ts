@@ -180,14 +180,16 @@ export function openStorage(options: StorageOptions): Storage {
     async *read(Key, { version, first, signal } = {}) {
       const { Body } = await call(
         (abortSignal) =>
-          client.send(
-            new GetObjectCommand({
-              Bucket,
-              Key,
-              ...(version && { VersionId: version }),
-              ...(first && { Range: `bytes=0-${first - 1}` }),
-            }),
-            { abortSignal },
+          untilAnswered(abortSignal, (ownSignal) =>
+            client.send(
+              new GetObjectCommand({
+                Bucket,
+                Key,
+                ...(version && { VersionId: version }),
+                ...(first && { Range: `bytes=0-${first - 1}` }),
+              }),
+              { abortSignal: ownSignal },
+            ),
           ),
         { signal },
       );
@@ -280,6 +282,21 @@ export function openStorage(options: StorageOptions): Storage {
     },
     close: () => client.destroy(),
   };
+}
+
+/** The time limit of a call is for its answer: the body may take longer than that. */
+async function untilAnswered<Result>(
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const control = new AbortController();
+  const abort = () => control.abort(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await work(control.signal);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 /** The pieces of a body; one that does not come in time ends it. */

@@ -98,11 +98,12 @@ async function joinParts(
   { incoming_key: key, multipart_upload_id: uploadId, parts }: File,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (!uploadId) return true;
+  // An earlier attempt may have joined them.
+  if (!uploadId || (await storage.head(key, signal))) return true;
   try {
     await storage.completeMultipart(key, uploadId, parts ?? [], signal);
   } catch (error) {
-    // An earlier attempt may have joined them: then the object is there.
+    // Or joins them now.
     if (isMissing(error)) return true;
     if (error instanceof StorageError) return false;
     throw error;
