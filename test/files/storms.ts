@@ -59,7 +59,7 @@ export async function killApis(ground: FileGround, times: number): Promise<strin
         }
       }
     });
-    await sleep(100 + Math.random() * 200);
+    await sleep(200 + Math.random() * 500);
     server.kill('SIGKILL');
     await server.ended;
     isOver = true;
