@@ -24,6 +24,8 @@ create type app_public.audit_action as enum ('INSERT', 'UPDATE', 'DELETE', 'TRUN
 
 create type app_public.audit_source as enum ('REQUEST', 'JOB', 'SYSTEM');
 
+create type app_public.file_status as enum ('PENDING', 'FINALIZING', 'READY', 'REJECTED', 'EXPIRED');
+
 create type app_public.job_status as enum ('QUEUED', 'RUNNING', 'RETRYING', 'FAILED');
 
 create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
@@ -77,6 +79,22 @@ table app_private.clerk_versions  -- NO ROW-LEVEL SECURITY
   seen_in uuid
   constraint clerk_versions_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
 
+table app_private.file_patrol  -- NO ROW-LEVEL SECURITY
+  is_only boolean not null default true
+  reached_org text not null default ''::text
+  reached_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+  constraint file_patrol_is_only_check CHECK (is_only)
+  constraint file_patrol_pkey PRIMARY KEY (is_only)
+
+table app_private.file_usage  -- row-level security, forced
+  org_id text not null
+  files bigint not null default 0
+  bytes bigint not null default 0
+  constraint file_usage_bytes_check CHECK ((bytes >= 0))
+  constraint file_usage_files_check CHECK ((files >= 0))
+  constraint file_usage_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id) ON DELETE CASCADE
+  constraint file_usage_pkey PRIMARY KEY (org_id)
+
 table app_private.gone_members  -- NO ROW-LEVEL SECURITY
   clerk_org_id text not null
   clerk_user_id text not null
@@ -88,6 +106,15 @@ table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
   counted_to bigint
   constraint queue_turn_is_only_check CHECK (is_only)
   constraint queue_turn_pkey PRIMARY KEY (is_only)
+
+table app_private.upload_settings  -- row-level security, forced
+  org_id text not null
+  allowed_types text[]
+  max_bytes bigint
+  quota_bytes bigint
+  quota_files bigint
+  constraint upload_settings_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id) ON DELETE CASCADE
+  constraint upload_settings_pkey PRIMARY KEY (org_id)
 
 table app_private.workers  -- NO ROW-LEVEL SECURITY
   id text not null
@@ -170,6 +197,56 @@ table app_public.documents  -- row-level security, forced
   CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.documents FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
   CREATE TRIGGER _900_enqueue_index AFTER INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW WHEN ((length(new.body) > 20000)) EXECUTE FUNCTION app_private.tg_documents__enqueue_index()
 
+table app_public.files  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  id uuid not null default uuidv7()
+  owner_id text not null default app_hidden.current_user_id()
+  document_id uuid
+  file_name text not null
+  content_type text not null
+  byte_size bigint not null
+  checksum_sha256 text not null
+  status app_public.file_status not null default 'PENDING'::app_public.file_status
+  error text
+  width integer
+  height integer
+  part_size bigint
+  multipart_upload_id text
+  parts jsonb
+  object_key text
+  object_version text
+  object_etag text
+  expires_at timestamp with time zone not null
+  ready_at timestamp with time zone
+  created_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
+  constraint files_byte_size_check CHECK (((byte_size >= 0) AND (byte_size <= '5497558138880'::bigint)))
+  constraint files_checksum_sha256_check CHECK ((checksum_sha256 ~ '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$'::text))
+  constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?charset=[a-z0-9_-]+)?$'::text)))
+  constraint files_error_check CHECK (((error IS NOT NULL) = (status = ANY (ARRAY['REJECTED'::app_public.file_status, 'EXPIRED'::app_public.file_status]))))
+  constraint files_file_name_check CHECK (((length(file_name) >= 1) AND (length(file_name) <= 255)))
+  constraint files_height_check CHECK ((height >= 0))
+  constraint files_multipart_upload_id_check CHECK (((multipart_upload_id IS NULL) OR (part_size IS NOT NULL)))
+  constraint files_object_key_check CHECK (((object_key IS NOT NULL) = (status = 'READY'::app_public.file_status)))
+  constraint files_part_size_check CHECK ((part_size > 0))
+  constraint files_parts_check CHECK (((parts IS NULL) OR (part_size IS NOT NULL)))
+  constraint files_ready_at_check CHECK (((ready_at IS NOT NULL) = (status = 'READY'::app_public.file_status)))
+  constraint files_width_check CHECK (((width >= 0) AND ((width IS NULL) = (height IS NULL))))
+  constraint files_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE SET NULL (document_id)
+  constraint files_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
+  constraint files_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES app_public.users(id)
+  constraint files_pkey PRIMARY KEY (org_id, id)
+  CREATE INDEX files_org_id_created_at_id_idx ON app_public.files USING btree (org_id, created_at DESC, id DESC)
+  CREATE INDEX files_org_id_document_id_created_at_id_idx ON app_public.files USING btree (org_id, document_id, created_at DESC, id DESC)
+  CREATE INDEX files_org_id_expires_at_idx ON app_public.files USING btree (org_id, expires_at) WHERE (status = ANY (ARRAY['PENDING'::app_public.file_status, 'FINALIZING'::app_public.file_status]))
+  CREATE INDEX files_org_id_owner_id_created_at_id_idx ON app_public.files USING btree (org_id, owner_id, created_at DESC, id DESC)
+  CREATE STATISTICS app_public.files_org_id_document_id_stat ON org_id, document_id FROM app_public.files
+  CREATE STATISTICS app_public.files_org_id_owner_id_stat ON org_id, owner_id FROM app_public.files
+  CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _200_move BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__move()
+  CREATE TRIGGER _900_follow_delete AFTER DELETE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__follow()
+  CREATE TRIGGER _900_follow_move AFTER UPDATE OF status ON app_public.files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app_private.tg_files__follow()
+
 table app_public.memberships  -- row-level security, forced
   org_id text not null
   user_id text not null
@@ -220,6 +297,24 @@ table app_public.users  -- row-level security, forced
 create policy select_mover on app_private.audit_events_later for select to rowhouse_owner
   using true;
 
+create policy insert_ledger on app_private.file_usage for insert to rowhouse_owner
+  with check true;
+create policy select_ledger on app_private.file_usage for select to rowhouse_owner
+  using true;
+create policy update_ledger on app_private.file_usage for update to rowhouse_owner
+  using true
+  with check true;
+
+create policy delete_operator on app_private.upload_settings for delete to rowhouse_owner
+  using true;
+create policy insert_operator on app_private.upload_settings for insert to rowhouse_owner
+  with check true;
+create policy select_operator on app_private.upload_settings for select to rowhouse_owner
+  using true;
+create policy update_operator on app_private.upload_settings for update to rowhouse_owner
+  using true
+  with check true;
+
 create policy all_same_org on app_public.audit_events as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -262,6 +357,24 @@ create policy update_own on app_public.documents for update to app_user
 create policy update_same_org on app_public.documents for update to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+
+create policy all_same_org on app_public.files as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy delete_own on app_public.files for delete to app_user
+  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_files() AS can_manage_files));
+create policy insert_ledger on app_public.files for insert to rowhouse_owner
+  with check ((org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+create policy select_ledger on app_public.files for select to rowhouse_owner
+  using true;
+create policy select_member on app_public.files for select to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy update_ledger on app_public.files for update to rowhouse_owner
+  using true
+  with check true;
+create policy update_own on app_public.files for update to app_user
+  using (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id))
+  with check (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id));
 
 create policy delete_mirror on app_public.memberships for delete to rowhouse_owner
   using true;
@@ -331,6 +444,9 @@ grant delete, select on app_public.documents to app_user;
 grant insert (title, body) on app_public.documents to app_user;
 grant update (title, body) on app_public.documents to app_user;
 
+grant delete, select on app_public.files to app_user;
+grant update (status, multipart_upload_id, parts) on app_public.files to app_user;
+
 grant select on app_public.memberships to app_user;
 
 grant select on app_public.organizations to app_user;
@@ -340,11 +456,30 @@ grant select on app_public.users to app_user;
 grant usage on type app_private.attempt to app_worker;
 grant usage on type app_public.audit_action to app_user;
 grant usage on type app_public.audit_source to app_user;
+grant usage on type app_public.file_status to app_user;
+grant usage on type app_public.file_status to app_worker;
 grant usage on type app_public.job_state to app_user;
 grant usage on type app_public.job_status to app_user;
 grant usage on type app_public.organization_kind to app_user;
 
 -- Functions
+
+CREATE OR REPLACE FUNCTION app_hidden.abort_upload(file_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+BEGIN ATOMIC
+ WITH moved AS (
+          UPDATE app_public.files f_1 SET status = 'EXPIRED'::app_public.file_status
+           WHERE ((f_1.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f_1.id = abort_upload.file_id) AND (f_1.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (f_1.status = 'PENDING'::app_public.file_status))
+           RETURNING 1 AS "?column?"
+         )
+  SELECT (true OR (EXISTS ( SELECT
+            FROM moved)))
+    FROM app_public.files f
+   WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = abort_upload.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+END
+;
+grant execute on function app_hidden.abort_upload(uuid) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.can_manage_documents()
  RETURNS boolean
@@ -353,6 +488,14 @@ CREATE OR REPLACE FUNCTION app_hidden.can_manage_documents()
 RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:docs:manage'::text))
 ;
 grant execute on function app_hidden.can_manage_documents() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.can_manage_files()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:files:manage'::text))
+;
+grant execute on function app_hidden.can_manage_files() to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.can_manage_jobs()
  RETURNS boolean
@@ -369,6 +512,83 @@ CREATE OR REPLACE FUNCTION app_hidden.can_read_audit()
 RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:audit:read'::text))
 ;
 grant execute on function app_hidden.can_read_audit() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.complete_multipart(file_id uuid, parts jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+BEGIN ATOMIC
+ WITH moved AS (
+          UPDATE app_public.files f_1 SET status = 'FINALIZING'::app_public.file_status, parts = complete_multipart.parts
+           WHERE ((f_1.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f_1.id = complete_multipart.file_id) AND (f_1.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (f_1.status = 'PENDING'::app_public.file_status) AND (f_1.multipart_upload_id IS NOT NULL))
+           RETURNING 1 AS "?column?"
+         )
+  SELECT ((f.part_size IS NOT NULL) AND ((f.status <> 'PENDING'::app_public.file_status) OR (EXISTS ( SELECT
+            FROM moved))))
+    FROM app_public.files f
+   WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = complete_multipart.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+END
+;
+grant execute on function app_hidden.complete_multipart(uuid,jsonb) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.create_file(file_name text, content_type text, byte_size bigint, checksum_sha256 text, document_id uuid, limits jsonb)
+ RETURNS TABLE(id uuid, incoming_key text, part_size bigint, expires_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  own app_private.upload_settings;
+  org text := app_hidden.current_org_id();
+  wanted_type text := pg_catalog.lower(create_file.content_type);
+  file app_public.files;
+  quota_files bigint;
+  quota_bytes bigint;
+begin
+  if org is null or app_hidden.current_user_id() is null then
+    raise exception 'You may not do this.' using errcode = 'RW403';
+  end if;
+  select s.* into own from app_private.upload_settings as s where s.org_id = org;
+  if create_file.byte_size > coalesce(own.max_bytes, (limits ->> 'maxBytes')::bigint) then
+    raise exception 'The file is too large.' using errcode = 'RW413', hint = 'byteSize';
+  end if;
+  if not app_private.is_type_allowed(wanted_type, coalesce(
+    own.allowed_types, array(select pg_catalog.jsonb_array_elements_text(limits -> 'allowedTypes'))
+  )) then
+    raise exception 'Files of this type are not allowed.' using errcode = 'RW415', hint = 'contentType';
+  end if;
+
+  insert into app_public.files as f (file_name, content_type, byte_size, checksum_sha256, document_id, part_size, expires_at)
+  values (
+    create_file.file_name, wanted_type, create_file.byte_size, create_file.checksum_sha256, create_file.document_id,
+    -- At most 1000 parts, so that a request can name them all.
+    case when create_file.byte_size > (limits ->> 'singleMaxBytes')::bigint
+      then greatest((limits ->> 'partBytes')::bigint, (create_file.byte_size + 999) / 1000) end,
+    pg_catalog.now() + pg_catalog.make_interval(secs => (limits ->> (
+      case when create_file.byte_size > (limits ->> 'singleMaxBytes')::bigint
+        then 'multipartTtlSeconds' else 'ttlSeconds' end))::double precision)
+  )
+  returning f.* into file;
+
+  -- Last, so that the organization's row is locked for as short as can be.
+  quota_files := coalesce(own.quota_files, (limits ->> 'quotaFiles')::bigint);
+  quota_bytes := coalesce(own.quota_bytes, (limits ->> 'quotaBytes')::bigint);
+  insert into app_private.file_usage (org_id) values (org) on conflict do nothing;
+  update app_private.file_usage as u
+  set files = u.files + 1, bytes = u.bytes + file.byte_size
+  where u.org_id = org and u.files + 1 <= quota_files and u.bytes + file.byte_size <= quota_bytes;
+  if not found then
+    raise exception 'Your organization has no room left for this file.' using errcode = 'RW507';
+  end if;
+
+  id := file.id;
+  incoming_key := app_hidden.file_prefix('incoming', org, file.id);
+  part_size := file.part_size;
+  expires_at := file.expires_at;
+  return next;
+end;
+$function$
+;
+grant execute on function app_hidden.create_file(text,text,bigint,text,uuid,jsonb) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.current_actor_id()
  RETURNS text
@@ -433,6 +653,31 @@ CREATE OR REPLACE FUNCTION app_hidden.document_search(title text, body text)
 RETURN (setweight(to_tsvector('english'::regconfig, title), 'A'::"char") || setweight(to_tsvector('english'::regconfig, body), 'B'::"char"))
 ;
 grant execute on function app_hidden.document_search(text,text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.file_prefix(area text, org_id text, file_id uuid)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((((area || '/'::text) || CASE WHEN (org_id ~ '^[A-Za-z0-9_-]+$'::text) THEN org_id ELSE ('~'::text || encode(convert_to(org_id, 'UTF8'::name), 'hex'::text)) END) || '/'::text) || file_id)
+;
+grant execute on function app_hidden.file_prefix(text,text,uuid) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.finalize_file(file_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+BEGIN ATOMIC
+ WITH moved AS (
+          UPDATE app_public.files f_1 SET status = 'FINALIZING'::app_public.file_status
+           WHERE ((f_1.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f_1.id = finalize_file.file_id) AND (f_1.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (f_1.status = 'PENDING'::app_public.file_status) AND (f_1.part_size IS NULL))
+           RETURNING 1 AS "?column?"
+         )
+  SELECT ((f.status <> 'PENDING'::app_public.file_status) OR (f.part_size IS NULL) OR (EXISTS ( SELECT
+            FROM moved)))
+    FROM app_public.files f
+   WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = finalize_file.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+END
+;
+grant execute on function app_hidden.finalize_file(uuid) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.first_uuid_at(at timestamp with time zone)
  RETURNS uuid
@@ -503,6 +748,24 @@ $function$
 ;
 grant execute on function app_hidden.job_state(text,uuid) to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.own_upload(file_id uuid)
+ RETURNS TABLE(status app_public.file_status, content_type text, byte_size bigint, part_size bigint, multipart_upload_id text, incoming_key text, is_late boolean)
+ LANGUAGE sql
+ STABLE ROWS 1
+BEGIN ATOMIC
+ SELECT f.status,
+     f.content_type,
+     f.byte_size,
+     f.part_size,
+     f.multipart_upload_id,
+     app_hidden.file_prefix('incoming'::text, f.org_id, f.id) AS file_prefix,
+     (f.expires_at <= now())
+    FROM app_public.files f
+   WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = own_upload.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+END
+;
+grant execute on function app_hidden.own_upload(uuid) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.search_query(query text)
  RETURNS tsquery
  LANGUAGE plpgsql
@@ -521,6 +784,24 @@ end;
 $function$
 ;
 grant execute on function app_hidden.search_query(text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_private.accept_file(attempt app_private.attempt, file_id uuid, object_key text, object_version text, object_etag text, width integer, height integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(accept_file.attempt);
+  update app_public.files as f
+  set status = 'READY', object_key = accept_file.object_key, object_version = accept_file.object_version,
+    object_etag = accept_file.object_etag, width = accept_file.width, height = accept_file.height
+  where f.org_id = (select app_hidden.current_org_id()) and f.id = accept_file.file_id and f.status = 'FINALIZING';
+  return found;
+end;
+$function$
+;
+grant execute on function app_private.accept_file(app_private.attempt,uuid,text,text,text,integer,integer) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.add_audit_partition(month timestamp with time zone)
  RETURNS void
@@ -1050,6 +1331,30 @@ RETURN COALESCE("substring"(last_error, '^([A-Z][A-Z_]{0,62}):'::text), 'INTERNA
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.expire_files(attempt app_private.attempt)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  expired integer;
+begin
+  perform app_private.enter_attempt(expire_files.attempt);
+  with late as (
+    select f.org_id, f.id from app_public.files as f
+    where f.status = 'PENDING' and f.expires_at <= pg_catalog.now()
+    limit 1000 for update skip locked
+  )
+  update app_public.files as f set status = 'EXPIRED'
+  from late where f.org_id = late.org_id and f.id = late.id;
+  get diagnostics expired = row_count;
+  return expired;
+end;
+$function$
+;
+grant execute on function app_private.expire_files(app_private.attempt) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.fail_attempt(attempt app_private.attempt, error_code text, message text, is_final boolean)
  RETURNS void
  LANGUAGE plpgsql
@@ -1077,6 +1382,46 @@ end;
 $function$
 ;
 grant execute on function app_private.fail_attempt(app_private.attempt,text,text,boolean) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.file_to_finalize(attempt app_private.attempt, file_id uuid)
+ RETURNS TABLE(content_type text, byte_size bigint, checksum_sha256 text, multipart_upload_id text, parts jsonb, incoming_key text, object_prefix text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(file_to_finalize.attempt);
+  return query
+    select f.content_type, f.byte_size, f.checksum_sha256, f.multipart_upload_id, f.parts,
+      app_hidden.file_prefix('incoming', f.org_id, f.id),
+      app_hidden.file_prefix('files', f.org_id, f.id) || '/'
+    from app_public.files as f
+    where f.org_id = (select app_hidden.current_org_id()) and f.id = file_to_finalize.file_id
+      and f.status = 'FINALIZING';
+end;
+$function$
+;
+grant execute on function app_private.file_to_finalize(app_private.attempt,uuid) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.file_to_purge(attempt app_private.attempt, file_id uuid)
+ RETURNS TABLE(incoming_key text, object_prefix text, is_on_its_way boolean, object_key text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(file_to_purge.attempt);
+  return query
+    select app_hidden.file_prefix('incoming', o.org_id, file_to_purge.file_id),
+      app_hidden.file_prefix('files', o.org_id, file_to_purge.file_id) || '/',
+      coalesce(f.status in ('PENDING', 'FINALIZING'), false),
+      f.object_key
+    from (select app_hidden.current_org_id() as org_id) as o
+    left join app_public.files as f on f.org_id = o.org_id and f.id = file_to_purge.file_id;
+end;
+$function$
+;
+grant execute on function app_private.file_to_purge(app_private.attempt,uuid) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.guard_audit_partition(partition regclass)
  RETURNS void
@@ -1124,6 +1469,14 @@ BEGIN ATOMIC
             FROM app_private.clerk_versions v
            WHERE ((v.clerk_org_id = ANY (ARRAY[''::text, is_gone.org_id])) AND (v.clerk_user_id = ANY (ARRAY[''::text, is_gone.user_id])) AND v.is_deleted))) AS "exists";
 END
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.is_type_allowed(content_type text, allowed text[])
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((split_part(content_type, ';'::text, 1) = ANY (allowed)) OR ((split_part(content_type, '/'::text, 1) || '/*'::text) = ANY (allowed)) OR ('*/*'::text = ANY (allowed)))
 ;
 -- granted to nobody
 
@@ -1231,6 +1584,45 @@ end;
 $function$
 ;
 grant execute on function app_private.missing_in_clerk(uuid,integer) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.next_ready_files(attempt app_private.attempt, how_many integer)
+ RETURNS TABLE(org_id text, id uuid, object_key text, object_version text, byte_size bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  reached app_private.file_patrol;
+  file record;
+  found_files integer := 0;
+begin
+  perform app_private.enter_attempt(next_ready_files.attempt);
+  select p.* into reached from app_private.file_patrol as p for update;
+  for file in
+    select f.org_id, f.id, f.object_key, f.object_version, f.byte_size
+    from app_public.files as f
+    where (f.org_id, f.id) > (reached.reached_org, reached.reached_id) and f.status = 'READY'
+    order by f.org_id, f.id limit next_ready_files.how_many
+  loop
+    found_files := found_files + 1;
+    org_id := file.org_id;
+    id := file.id;
+    object_key := file.object_key;
+    object_version := file.object_version;
+    byte_size := file.byte_size;
+    return next;
+  end loop;
+  -- After the last one, from the first again.
+  if found_files < next_ready_files.how_many then
+    org_id := '';
+    id := '00000000-0000-0000-0000-000000000000';
+  end if;
+  update app_private.file_patrol as p
+  set reached_org = next_ready_files.org_id, reached_id = next_ready_files.id;
+end;
+$function$
+;
+grant execute on function app_private.next_ready_files(app_private.attempt,integer) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.next_turn(org_id text)
  RETURNS smallint
@@ -1499,6 +1891,45 @@ $function$
 ;
 grant execute on function app_private.register_worker(text,text,text) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.reject_file(attempt app_private.attempt, file_id uuid, error text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(reject_file.attempt);
+  update app_public.files as f set status = 'REJECTED', error = reject_file.error
+  where f.org_id = (select app_hidden.current_org_id()) and f.id = reject_file.file_id and f.status = 'FINALIZING';
+  return found;
+end;
+$function$
+;
+grant execute on function app_private.reject_file(app_private.attempt,uuid,text) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.resume_files(attempt app_private.attempt)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  resumed integer;
+begin
+  perform app_private.enter_attempt(resume_files.attempt);
+  select pg_catalog.count(app_private.enqueue('files__finalize', f.id, org_id => f.org_id)) into resumed
+  from app_public.files as f
+  where f.status = 'FINALIZING' and f.updated_at < pg_catalog.now() - interval '1 hour'
+    and not exists (
+      select from graphile_worker._private_jobs as j
+      where j.key = pg_catalog.concat_ws(':', 'files__finalize', f.org_id, f.id)
+    );
+  return resumed;
+end;
+$function$
+;
+grant execute on function app_private.resume_files(app_private.attempt) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.retry_jobs(job_ids bigint[])
  RETURNS SETOF bigint
  LANGUAGE plpgsql
@@ -1735,6 +2166,81 @@ $function$
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.tg_files__follow()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  file app_public.files := coalesce(new, old);
+  leaves boolean := case when tg_op = 'DELETE' then old.status in ('PENDING', 'FINALIZING', 'READY')
+    else new.status in ('REJECTED', 'EXPIRED') end;
+begin
+  if leaves then
+    update app_private.file_usage as u set files = u.files - 1, bytes = u.bytes - file.byte_size
+    where u.org_id = file.org_id;
+  end if;
+  if tg_op = 'UPDATE' and new.status = 'FINALIZING' then
+    perform app_private.enqueue('files__finalize', file.id, org_id => file.org_id);
+  else
+    perform app_private.enqueue('files__purge', file.id,
+      pg_catalog.jsonb_build_object('multipartUploadId', file.multipart_upload_id), org_id => file.org_id);
+  end if;
+  return null;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_files__move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  fixed constant text[] := array['org_id', 'id', 'owner_id', 'file_name', 'content_type', 'byte_size',
+    'checksum_sha256', 'part_size', 'expires_at', 'created_at'];
+  -- The document may be deleted at any time.
+  loose constant text[] := array['document_id', 'updated_at'];
+  was constant jsonb := pg_catalog.to_jsonb(old);
+  becomes constant jsonb := pg_catalog.to_jsonb(new);
+begin
+  if new.status = 'FINALIZING' and old.status = 'PENDING' and old.expires_at <= pg_catalog.now() then
+    new.status := 'EXPIRED';
+    new.parts := old.parts;
+  end if;
+  if new.status = 'EXPIRED' and old.status = 'PENDING' then
+    new.error := 'UPLOAD_EXPIRED';
+  end if;
+  if (
+      old.status in ('READY', 'REJECTED', 'EXPIRED') and was - loose <> becomes - loose
+    ) or (
+      new.status <> old.status
+      and (old.status, new.status) not in (
+        ('PENDING', 'FINALIZING'), ('PENDING', 'EXPIRED'), ('FINALIZING', 'READY'), ('FINALIZING', 'REJECTED'))
+    ) or exists (
+      select from pg_catalog.unnest(fixed) as name where was -> name <> becomes -> name
+    ) or (
+      new.multipart_upload_id is distinct from old.multipart_upload_id
+      and (old.multipart_upload_id is not null or old.status <> 'PENDING')
+    ) or (
+      new.parts is distinct from old.parts and old.status <> 'PENDING'
+    ) or (
+      new.document_id is distinct from old.document_id and new.document_id is not null
+    )
+  then
+    raise exception 'The state of the file does not allow it.' using errcode = 'RW409';
+  end if;
+  if new.status = 'READY' and old.status <> 'READY' then
+    new.ready_at := pg_catalog.now();
+  end if;
+  return new;
+end;
+$function$
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.tg_jobs__bury()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1813,6 +2319,35 @@ end;
 $function$
 ;
 -- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.unneeded_objects(attempt app_private.attempt, keys text[])
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(unneeded_objects.attempt);
+  return query
+    select k.key
+    from (
+      select given.key, m.found[1] as area,
+        case when m.found[2] like '~%'
+          then pg_catalog.convert_from(pg_catalog.decode(pg_catalog.substr(m.found[2], 2), 'hex'), 'UTF8')
+          else m.found[2] end as org_id,
+        m.found[3]::uuid as id
+      from pg_catalog.unnest(unneeded_objects.keys) as given (key)
+      cross join lateral (select pg_catalog.regexp_match(given.key,
+        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[2-7][0-9a-f])+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
+      where m.found is not null
+    ) as k
+    left join app_public.files as f on f.org_id = k.org_id and f.id = k.id
+    where not coalesce(f.status = 'FINALIZING' or (k.area = 'incoming' and f.status = 'PENDING')
+      or f.object_key = k.key, false);
+end;
+$function$
+;
+grant execute on function app_private.unneeded_objects(app_private.attempt,text[]) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_public.documents_search_indexing(document app_public.documents)
  RETURNS app_public.job_state

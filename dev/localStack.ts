@@ -14,6 +14,7 @@ import { openIssuerRecord } from './issuerRecord.ts';
 import { findFreePort, isPortFree } from './ports.ts';
 import { openPostgres } from './postgres.ts';
 import { signToken } from './signToken.ts';
+import { openLocalStore } from './store.ts';
 import { lifecycleLog, say, show } from './terminal.ts';
 
 /** Settings of the parts the stack runs, by variable. */
@@ -47,6 +48,7 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
   Object.assign(settings, await startDatabase(config, lifecycle));
   if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
   if (!config.clerkWebhookSecret) settings.CLERK_WEBHOOK_SECRET = newWebhookSecret();
+  if (!config.s3BucketUploads) Object.assign(settings, await startStore(config, lifecycle));
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
   const partsEnv = { ...process.env, ...env, ...settings };
@@ -198,6 +200,13 @@ function newWebhookSecret(): string {
   return `whsec_${randomBytes(24).toString('base64')}`;
 }
 
+async function startStore({ dataDir }: Config, lifecycle: Opened): Promise<StackSettings> {
+  // The same port where it can be had, so that URLs outlive a restart.
+  const store = await openLocalStore({ dir: dataDir, port: 9_000 });
+  lifecycle.opened('store', store.close);
+  return store.settings;
+}
+
 /** Tells the other commands (`token`, `migrate`, `db:watch`, …) of the running stack. */
 async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle: Opened) {
   const path = join(dataDir, 'local.env');
@@ -209,6 +218,7 @@ async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle
 
 async function welcome(url: string, settings: StackSettings, dataDir: string): Promise<string> {
   const lines = ['', `GraphiQL   ${url}/`, `GraphQL    ${url}/graphql`];
+  if (settings.S3_ENDPOINT) lines.push(`Files      ${settings.S3_ENDPOINT}`);
   if (settings.CLERK_ISSUER) {
     const { key } = await openIssuerRecord(dataDir);
     const content = { user: 'user_alice', org: 'org_acme', role: 'admin', ttlSeconds: 86_400 };

@@ -1,4 +1,5 @@
 import type { Claims } from '../db/claims.ts';
+import type { Uploads } from './uploads.ts';
 
 declare global {
   namespace Grafast {
@@ -7,6 +8,8 @@ declare global {
       /** The verified token. */
       claims: Claims;
       requestId: string;
+      /** Absent where no bucket is configured. */
+      uploads?: Uploads | undefined;
     }
   }
 }

@@ -1,10 +1,15 @@
 export { AuditEventsPlugins } from './AuditEventsPlugin.ts';
+export { BigIntPlugin } from './BigIntPlugin.ts';
 export { DescriptionsPlugin } from './DescriptionsPlugin.ts';
+export { DownloadUrlPlugin } from './DownloadUrlPlugin.ts';
+export { FinalizeUploadPlugin } from './FinalizeUploadPlugin.ts';
+export { MultipartUploadPlugin } from './MultipartUploadPlugin.ts';
 export { NamesPlugin } from './NamesPlugin.ts';
 export { NewestFirstPlugin } from './NewestFirstPlugin.ts';
 export { NodeIdsPlugin } from './NodeIdsPlugin.ts';
 export { NotFoundPlugin } from './NotFoundPlugin.ts';
 export { PageLimitsPlugin } from './PageLimitsPlugin.ts';
+export { PresignUploadPlugin } from './PresignUploadPlugin.ts';
 export { RankedByPlugin } from './RankedByPlugin.ts';
 export { SingleRowFunctionsPlugin } from './SingleRowFunctionsPlugin.ts';
 export { TenantKeysPlugin } from './TenantKeysPlugin.ts';

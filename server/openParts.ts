@@ -21,6 +21,7 @@ import { makeGraphql } from './graphql.ts';
 import { clerkWebhook } from './http/clerkWebhook.ts';
 import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
+import { openUploads } from './openUploads.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
 import { makeRefusalsPlugin } from './RefusalsPlugin.ts';
@@ -73,6 +74,7 @@ export function openParts(
     pool,
     usePrepared: hasSessions,
     limits: travellingLimits,
+    uploads: openUploads(config, lifecycle),
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [

@@ -12,6 +12,7 @@ import { makeScopedPgService } from '../db/scope/makeScopedPgService.ts';
 import { type Limits, type ScopeSettings, scopeSignal } from '../db/scope/settings.ts';
 import { RowhouseError } from '../platform/errors/registry.ts';
 import * as plugins from '../plugins/index.ts';
+import type { Uploads } from '../plugins/uploads.ts';
 import { stateOf } from './http/requestState.ts';
 
 const tagsFile = fileURLToPath(new URL('../postgraphile.tags.json5', import.meta.url));
@@ -26,6 +27,8 @@ export type PresetOptions = {
   limits?: Limits | undefined;
   /** Plugins of this process: what it observes, what it serves in development. */
   processPlugins?: GraphileConfig.Plugin[];
+  /** Absent where no bucket is configured. */
+  uploads?: Uploads | undefined;
   /** Whether to serve GraphiQL at `/`. */
   graphiql?: boolean;
   /** Whether to follow changes of the database schema; for development. */
@@ -35,7 +38,7 @@ export type PresetOptions = {
 /** The PostGraphile preset. Reads nothing from the environment. */
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, usePrepared = true, limits, processPlugins = [] } = options;
-  const { graphiql = false, watch = false } = options;
+  const { graphiql = false, watch = false, uploads } = options;
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],
@@ -64,7 +67,9 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
     gather: { pgStrictFunctions: true, installWatchFixtures: false },
     // Counting reads every row; tables where that is cheap say so in the tags file.
     schema: { defaultBehavior: '-totalCount' },
-    grafast: { context: (request, args) => ({ ...service.context, ...contextOf(request, args) }) },
+    grafast: {
+      context: (request, args) => ({ ...service.context, uploads, ...contextOf(request, args) }),
+    },
     grafserv: {
       graphqlPath: '/graphql',
       graphiql,

@@ -18,4 +18,8 @@ export const crontab = `
 41 3 * * * clerk_events__purge ?fill=1d&jobKey=clerk_events__purge&max=5
 # Every night: partitions of the audit trail, made ahead and dropped when they are old.
 41 3 * * * audit_events__partition ?fill=1d&jobKey=audit_events__partition&max=5
+# Every five minutes: uploads that nobody finalized in time.
+*/5 * * * * files__expire ?fill=1h&jobKey=files__expire&max=5
+# Every hour: what the store and the files disagree about.
+41 * * * * files__reconcile ?fill=2h&jobKey=files__reconcile&max=5
 `;

@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
+import { makeFileTasks } from './makeFileTasks.ts';
+import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
 import { makeReconcileTask } from './tasks/clerk__reconcile.ts';
 import * as tasks from './tasks.ts';
@@ -18,4 +20,6 @@ logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
-await runWorker(config, { ...tasks, ...makeReconcileTask(config) }, log, lifecycle);
+const services = openFileServices(config, lifecycle);
+const all = { ...tasks, ...makeReconcileTask(config), ...makeFileTasks(services) };
+await runWorker(config, all, log, lifecycle);

@@ -88,6 +88,19 @@ export const httpUrl: Kind<string> = z
   })
   .describe('an `https://` or `http://` URL without user name and password');
 
+/** Media types separated by commas, without parameters; `image/*` stands for many. */
+export const mediaTypeList: Kind<string[]> = z
+  .string()
+  .transform((text) => splitList(text.toLowerCase()))
+  .pipe(z.array(z.string().regex(/^(?:\*|[a-z0-9][\w!#$&^.+-]*)\/(?:\*|[a-z0-9][\w!#$&^.+-]*)$/)))
+  .describe('media types separated by commas, such as `image/png` or `image/*`');
+
+/** Where a scanner listens: `tcp://host:port` or `unix:/path`. */
+export const scannerUrl: Kind<string> = z
+  .string()
+  .regex(/^(?:tcp:\/\/[A-Za-z0-9._-]+:\d{1,5}|unix:\/.+)$/)
+  .describe('`tcp://host:port` or `unix:/path/of/the/socket`');
+
 /** A Postgres URL that names host and database, unchanged. */
 export const postgresUrl: Kind<string> = z
   .string()

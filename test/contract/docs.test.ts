@@ -175,6 +175,8 @@ const runBy: Record<string, readonly string[]> = {
   'docs/tenancy.md': ['sql'],
   'docs/pgbouncer.md': ['ini'],
   'docs/runbook.md': ['sql'],
+  // In a browser, by uploads.test.ts.
+  'docs/uploads.md': ['js', 'sql', 'sh'],
   // A picture; the folders in it are checked as the page's words are.
   'docs/architecture.md': ['mermaid'],
 };

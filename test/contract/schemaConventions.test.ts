@@ -25,6 +25,8 @@ const queryFields = [
   'deadLetters',
   'document',
   'documents',
+  'file',
+  'files',
   'me',
   'membership',
   'node',
@@ -34,7 +36,17 @@ const queryFields = [
   'user',
   'viewer',
 ];
-const mutationFields = ['createDocument', 'deleteDocument', 'updateDocument'];
+const mutationFields = [
+  'abortUpload',
+  'completeMultipartUpload',
+  'createDocument',
+  'deleteDocument',
+  'deleteFile',
+  'finalizeUpload',
+  'presignUpload',
+  'presignUploadParts',
+  'updateDocument',
+];
 
 /** What is never a caller's to set. */
 const unsettable =
@@ -95,6 +107,7 @@ describe('nodes', () => {
       'AuditEvent',
       'DeadLetter',
       'Document',
+      'File',
       'Membership',
       'Organization',
       'User',

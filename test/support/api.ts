@@ -48,19 +48,24 @@ export async function startApi(
   return {
     url,
     logs,
-    async request(token, query, variables) {
-      const response = await fetch(`${url}/graphql`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(token && { authorization: `Bearer ${token}` }),
-        },
-        body: JSON.stringify({ query, variables }),
-      });
-      const body = (await response.json()) as Pick<Answer, 'data' | 'errors'>;
-      return { status: response.status, headers: response.headers, ...body };
-    },
+    request: requestTo(url),
     close: () => server.close(),
+  };
+}
+
+/** What sends GraphQL requests to the API at a URL. */
+export function requestTo(url: string): TestApi['request'] {
+  return async (token, query, variables) => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token && { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify({ query, variables }),
+    });
+    const body = (await response.json()) as Pick<Answer, 'data' | 'errors'>;
+    return { status: response.status, headers: response.headers, ...body };
   };
 }
 

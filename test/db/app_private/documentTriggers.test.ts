@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 beforeEach(async () => {
-  await database.superuser.query('truncate app_public.documents');
+  await database.superuser.query('truncate app_public.documents cascade');
   plan = await commitAs(database, alice, async (client) => {
     const { rows } = await client.query(
       "insert into app_public.documents (title, body) values ('Plan', 'Body') returning id",

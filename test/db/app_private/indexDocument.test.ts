@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 beforeEach(async () => {
-  await database.superuser.query('truncate app_public.documents');
+  await database.superuser.query('truncate app_public.documents cascade');
   await database.superuser.query('delete from graphile_worker._private_jobs');
   documentId = await commitAs(database, alice, async (client) => {
     const { rows } = await client.query(

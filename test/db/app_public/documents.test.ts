@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 beforeEach(async () => {
-  await database.superuser.query('truncate app_public.documents');
+  await database.superuser.query('truncate app_public.documents cascade');
   const insert = "insert into app_public.documents (title, body) values ($1, 'Body') returning id";
   const write = (title: string) => async (client: { query: TestDatabase['api']['query'] }) =>
     (await client.query(insert, [title])).rows[0].id as string;

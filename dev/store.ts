@@ -1,0 +1,136 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import Server from '@20minutes/s3rver';
+import { findFreePort } from './ports.ts';
+
+/** A store on this machine that speaks S3. */
+export type LocalStore = {
+  /** Settings and credentials of API and worker, by variable. */
+  settings: {
+    AWS_REGION: string;
+    S3_BUCKET_UPLOADS: string;
+    S3_ENDPOINT: string;
+    AWS_ACCESS_KEY_ID: string;
+    AWS_SECRET_ACCESS_KEY: string;
+  };
+  close(): Promise<void>;
+};
+
+/** The only account the server knows; no secret. */
+const account = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' };
+const bucket = 'uploads';
+
+/**
+ * Opens the local store of a directory: data in `<dir>/store`, a bucket that pages of any
+ * origin may upload to, on 127.0.0.1 only.
+ *
+ * It checks signatures, their expiry, and the length and type that were signed. It does
+ * not check checksums nor `If-None-Match`, lets unsigned requests through, keeps no
+ * versions, and writes objects in place. Nothing in Rowhouse relies on a store for any of
+ * that: docs/uploads.md.
+ *
+ * @param port the port to use if it is free; by default any.
+ */
+export async function openLocalStore({
+  dir,
+  port,
+}: {
+  dir: string;
+  port?: number;
+}): Promise<LocalStore> {
+  const directory = join(dir, 'store');
+  await mkdir(directory, { recursive: true });
+  const server = new Server({
+    directory,
+    silent: true,
+    vhostBuckets: false,
+    serviceEndpoint: '127.0.0.1',
+    configureBuckets: [{ name: bucket, configs: [cors] }],
+  });
+  // Of bodies that ended early: the client knows, and nobody else need.
+  server.on('error', () => {});
+  keepFolders(server.store);
+  mendSignatures();
+  await server.configureBuckets();
+
+  const answer = server.callback();
+  const http = createServer((request, response) => {
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    const upload = abortedUpload(request);
+    if (upload === undefined) return answer(request, response);
+    const folder = server.store.getResourcePath(bucket, undefined, 'uploads');
+    rm(join(folder, upload), { recursive: true, force: true }).then(
+      () => response.writeHead(204).end(),
+      () => response.writeHead(500).end(),
+    );
+  });
+  const bound = await findFreePort(port ? [port] : []);
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject).listen(bound, '127.0.0.1', resolve);
+  });
+
+  return {
+    settings: {
+      AWS_REGION: 'us-east-1',
+      S3_BUCKET_UPLOADS: bucket,
+      S3_ENDPOINT: `http://127.0.0.1:${bound}`,
+      ...account,
+    },
+    async close() {
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
+
+/**
+ * Deleting an object, the server also deletes the folders that it left empty, and with
+ * them whatever was written there a moment later. So folders stay.
+ */
+function keepFolders(store: Server['store']): void {
+  store.deleteObject = async (bucketName, key) => {
+    for (const part of ['object', 'object.md5', 'metadata.json']) {
+      await rm(store.getResourcePath(bucketName, key, part), { force: true });
+    }
+  };
+}
+
+/**
+ * What the server verifies is not quite what was signed: it encodes the query less, and so
+ * refuses names that are not ASCII, and it drops the slash after the bucket in lists.
+ */
+function mendSignatures(): void {
+  const v4: Signatures = createRequire(import.meta.url)('@20minutes/s3rver/lib/signature/v4.js');
+  const stringToSign = v4.getStringToSign;
+  const code = (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
+  v4.getStringToSign = (request, ...rest) => {
+    const querystring = request.querystring.replace(/[!'()*]/g, code);
+    const uri = request.uri.replace(/^\/[^/]+$/, '$&/');
+    return stringToSign({ ...request, querystring, uri }, ...rest);
+  };
+}
+
+type Signatures = {
+  getStringToSign(request: { uri: string; querystring: string }, ...rest: unknown[]): string;
+};
+
+/** Giving up an upload in parts is what the server cannot do. */
+function abortedUpload({ method, url = '' }: IncomingMessage): string | undefined {
+  if (method !== 'DELETE') return undefined;
+  const id = new URL(url, 'http://store').searchParams.get('uploadId');
+  return id !== null && /^\w+$/.test(id) ? id : undefined;
+}
+
+const cors = `<CORSConfiguration>
+  <CORSRule>
+    <AllowedOrigin>*</AllowedOrigin>
+    <AllowedMethod>PUT</AllowedMethod>
+    <AllowedMethod>GET</AllowedMethod>
+    <AllowedMethod>HEAD</AllowedMethod>
+    <AllowedHeader>*</AllowedHeader>
+    <ExposeHeader>ETag</ExposeHeader>
+    <MaxAgeSeconds>3000</MaxAgeSeconds>
+  </CORSRule>
+</CORSConfiguration>`;

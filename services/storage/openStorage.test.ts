@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { openStorage, type Storage } from './openStorage.ts';
+
+let server: Server;
+let storage: Storage;
+
+/** Opens a store that answers as it is told, with a time limit of 300 ms. */
+async function open(answer: (response: ServerResponse) => void): Promise<void> {
+  server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  storage = openStorage({
+    bucket: 'uploads',
+    region: 'us-east-1',
+    endpoint: `http://127.0.0.1:${port}`,
+    timeoutMs: 300,
+    credentials: { accessKeyId: 'x', secretAccessKey: 'x' },
+  });
+}
+afterEach(() => {
+  storage.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+async function readAll(): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of storage.read('key')) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
+
+describe('reading an object', () => {
+  test('may take longer than the time limit, as long as bytes keep coming', async () => {
+    await open((response) => {
+      response.writeHead(200, { 'Content-Length': '8' });
+      let sent = 0;
+      const timer = setInterval(() => {
+        response.write('x');
+        sent += 1;
+        if (sent === 8) clearInterval(timer);
+      }, 100);
+    });
+    expect(await readAll()).toBe('xxxxxxxx');
+  });
+
+  test('ends when no more bytes come', async () => {
+    await open((response) => void response.writeHead(200, { 'Content-Length': '8' }).write('x'));
+    await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('ends when the connection breaks in the middle', async () => {
+    await open((response) => {
+      response.writeHead(200, { 'Content-Length': '8' }).write('x', () => response.destroy());
+    });
+    await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('ends when nobody answers', async () => {
+    await open(() => {});
+    await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});

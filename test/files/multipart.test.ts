@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import {
+  declarationOf,
+  type FileGround,
+  openFileGround,
+  type Payload,
+  put,
+} from '../support/files.ts';
+
+let ground: FileGround;
+beforeAll(async () => {
+  ground = await openFileGround({ UPLOAD_SINGLE_MAX_BYTES: '1000' });
+  await ground.startWorker();
+});
+afterAll(() => ground.close());
+
+const partSize = 16_777_216;
+const bytes = randomBytes(partSize + 1_234);
+const slices = [bytes.subarray(0, partSize), bytes.subarray(partSize)];
+const partFields =
+  'file { id } parts { partNumber byteSize upload { url method headers { name value } expiresAt } }';
+
+const sign = (id: string, parts: object[]) =>
+  ground.mutate('presignUploadParts', { id, parts }, partFields);
+
+/** Uploads both parts, and answers their entity tags. */
+async function putParts(
+  id: string,
+  contents = slices,
+): Promise<{ partNumber: number; etag: string }[]> {
+  const asked = slices.map((slice, i) => ({
+    partNumber: i + 1,
+    checksumSha256: declarationOf(slice).checksumSha256,
+  }));
+  const { parts } = await sign(id, asked);
+  return Promise.all(
+    parts.map(async ({ partNumber, upload }: Payload) => {
+      const response = await put(upload, contents[partNumber - 1] ?? bytes);
+      expect(response.status).toBe(200);
+      return { partNumber, etag: response.headers.get('etag') ?? '' };
+    }),
+  );
+}
+
+const complete = (id: string, parts: object[]) =>
+  ground.mutate('completeMultipartUpload', { id, parts }, 'file { status }');
+
+describe('a large file', () => {
+  test('is uploaded in parts, joined and verified', async () => {
+    const { file, upload } = await ground.presign(bytes, {
+      contentType: 'application/octet-stream',
+    });
+    expect(upload).toBeNull();
+    expect(file.partSize).toBe(String(partSize));
+    const parts = await putParts(file.id);
+    const { file: told } = await complete(file.id, parts.reverse());
+    expect(told.status).toBe('FINALIZING');
+    const ready = await ground.settled(file.id);
+    expect(ready.status).toBe('READY');
+    const response = await fetch(ready.downloadUrl?.url ?? '');
+    expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
+    expect((await complete(file.id, parts)).file.status).toBe('READY');
+  });
+
+  test('of other bytes is rejected', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const wrong = [randomBytes(partSize), slices[1] ?? bytes];
+    await complete(file.id, await putParts(file.id, wrong));
+    expect(await ground.settled(file.id)).toMatchObject({
+      status: 'REJECTED',
+      error: 'UPLOAD_CHECKSUM_MISMATCH',
+    });
+    await ground.idle();
+  });
+
+  test('can be given up', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const parts = await putParts(file.id);
+    await ground.mutate('abortUpload', { id: file.id }, 'file { status }');
+    expect((await complete(file.id, parts)).file.status).toBe('EXPIRED');
+    await ground.idle();
+    expect((await ground.keys()).filter((key) => key.startsWith('incoming/'))).toEqual([]);
+  });
+
+  test('keeps one upload, however many ask at once', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => sign(file.id, [{ partNumber: 1 }])),
+    );
+    const ids = answers.map(({ parts }) =>
+      new URL(parts[0].upload.url).searchParams.get('uploadId'),
+    );
+    expect(new Set(ids).size).toBe(1);
+  });
+});
+
+describe('is refused', () => {
+  test.each([
+    ['no part', []],
+    ['a part before the first', [{ partNumber: 0 }]],
+    ['a part after the last', [{ partNumber: 3 }]],
+    ['more than a hundred', Array.from({ length: 101 }, () => ({ partNumber: 1 }))],
+  ])('%s', async (_, parts) => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    await expect(sign(file.id, parts)).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+      field: 'parts',
+    });
+  });
+
+  test('completing with other parts than it has, or an entity tag that is none', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const etag = '"00000000000000000000000000000000"';
+    for (const parts of [
+      [],
+      [{ partNumber: 1, etag }],
+      [
+        { partNumber: 1, etag },
+        { partNumber: 1, etag },
+      ],
+      [
+        { partNumber: 1, etag },
+        { partNumber: 2, etag: '<x>' },
+      ],
+    ]) {
+      await expect(complete(file.id, parts)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    }
+  });
+
+  test('finalizing it before it is complete, and parts of a small file', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    await expect(
+      ground.mutate('finalizeUpload', { id: file.id }, '__typename'),
+    ).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    const small = await ground.presign(Buffer.from('x'));
+    await expect(sign(small.file.id, [{ partNumber: 1 }])).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+  });
+});

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type FileGround, openFileGround, put } from '../support/files.ts';
+import { until } from '../support/until.ts';
+
+let ground: FileGround;
+beforeAll(async () => {
+  ground = await openFileGround();
+  await ground.startWorker();
+});
+afterAll(() => ground.close());
+
+const bytes = Buffer.from('Sell more anvils.');
+const others = Buffer.from('Sell less anvils.');
+
+/** Has a job by the clock run now. */
+async function run(task: string, payload: object = {}): Promise<void> {
+  await ground.database.superuser.query('select graphile_worker.add_job($1, $2)', [task, payload]);
+  await ground.idle();
+}
+
+const rowId = (id: string) => JSON.parse(Buffer.from(id, 'base64').toString())[1] as string;
+
+test('a deleted file leaves nothing in the store', async () => {
+  const { id } = await ground.upload(bytes);
+  await ground.idle();
+  expect(await ground.keys()).toHaveLength(1);
+  const { deletedFileId } = await ground.mutate('deleteFile', { id }, 'deletedFileId');
+  expect(deletedFileId).toBe(id);
+  await ground.idle();
+  expect(await ground.keys()).toEqual([]);
+});
+
+test('a rejected file leaves nothing in the store', async () => {
+  const { file, upload } = await ground.presign(bytes);
+  await put(upload, others);
+  await ground.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+  expect((await ground.settled(file.id)).status).toBe('REJECTED');
+  await ground.idle();
+  expect(await ground.keys()).toEqual([]);
+});
+
+test('a file deleted while it is verified leaves nothing either', async () => {
+  for (let i = 0; i < 10; i += 1) {
+    const { file, upload } = await ground.presign(bytes);
+    await put(upload, bytes);
+    await ground.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+    await ground.mutate('deleteFile', { id: file.id }, 'deletedFileId');
+  }
+  await ground.idle();
+  expect(await ground.keys()).toEqual([]);
+});
+
+test('uploads that nobody finalizes expire, free what they used, and leave nothing', async () => {
+  const { file, upload } = await ground.presign(bytes);
+  await put(upload, bytes);
+  await run('files__expire');
+  expect(await ground.keys()).toHaveLength(1);
+  await ground.database.superuser.query(
+    `set session_replication_role = replica;
+     update app_public.files set expires_at = now() - interval '1 second' where id = '${rowId(file.id)}';
+     set session_replication_role = origin`,
+  );
+  await run('files__expire');
+  expect(await ground.settled(file.id)).toMatchObject({
+    status: 'EXPIRED',
+    error: 'UPLOAD_EXPIRED',
+  });
+  await ground.idle();
+  expect(await ground.keys()).toEqual([]);
+  const { rows } = await ground.database.superuser.query(
+    'select files::int from app_private.file_usage',
+  );
+  expect(rows).toEqual([{ files: 0 }]);
+});
+
+test('the reconciliation deletes what no row wants, once it is old enough, and nothing else', async () => {
+  const ready = await ground.upload(bytes);
+  const pending = await ground.presign(bytes);
+  await put(pending.upload, bytes);
+  await ground.idle();
+  const wanted = await ground.keys();
+  const [pinned = ''] = wanted.filter((key) => key.startsWith('files/'));
+  // What crashed attempts, late uploads and deleted organizations leave behind; and what is not ours.
+  const left = [
+    pinned.replace(/[^/]+$/, 'another-attempt'),
+    `incoming/org_acme/${rowId(ready.id)}`,
+    'incoming/org_gone/00000000-0000-7000-8000-000000000001',
+    'files/~612f62/00000000-0000-7000-8000-000000000001/x',
+  ];
+  const foreign = ['backup/notes.txt', 'files/readme.txt'];
+  for (const key of [...left, ...foreign]) await putUnsigned(key);
+  await run('files__reconcile');
+  expect(await ground.keys()).toEqual([...wanted, ...left, ...foreign].sort());
+  await run('files__reconcile', { minAgeSeconds: 0 });
+  expect(await ground.keys()).toEqual([...wanted, ...foreign].sort());
+  for (const key of foreign) await ground.storage.remove(key);
+});
+
+test('the reconciliation tells operators of a ready file whose object is gone', async () => {
+  const { id } = await ground.upload(bytes);
+  await ground.idle();
+  const keys = await ground.keys();
+  await ground.storage.remove(keys.find((key) => key.includes(rowId(id))) ?? '');
+  await run('files__reconcile');
+  const line = await ground.worker.line(({ fileId }) => fileId === rowId(id));
+  expect(line.level).toBe('error');
+});
+
+test('the reconciliation resumes a file whose job was dropped', async () => {
+  const { file, upload } = await ground.presign(bytes);
+  await put(upload, bytes);
+  await ground.database.superuser.query(
+    `set session_replication_role = replica;
+     update app_public.files set status = 'FINALIZING', updated_at = now() - interval '2 hours' where id = '${rowId(file.id)}';
+     set session_replication_role = origin`,
+  );
+  await run('files__reconcile');
+  expect((await ground.settled(file.id)).status).toBe('READY');
+});
+
+test('an object that is replaced again and again around finalizing is never ready with other bytes', async () => {
+  await raceAroundFinalize(ground, Number(process.env.FILE_RACES ?? 10));
+}, 600_000);
+
+/** Replaces what was uploaded, with and without a signature, while it is verified. */
+async function raceAroundFinalize(at: FileGround, times: number): Promise<void> {
+  const outcomes: Record<string, number> = {};
+  for (let done = 0; done < times; done += 5) {
+    await Promise.all(
+      Array.from({ length: 5 }, async () => {
+        const { file, upload } = await at.presign(bytes);
+        await put(upload, Math.random() < 0.5 ? bytes : others);
+        let isOver = false;
+        const replacing = (async () => {
+          while (!isOver) {
+            const body = Math.random() < 0.5 ? bytes : others;
+            await put(upload, body).catch(() => {});
+          }
+        })();
+        await at.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+        const settled = await at.settled(file.id, 60_000);
+        isOver = true;
+        await replacing;
+        outcomes[settled.error ?? settled.status] =
+          (outcomes[settled.error ?? settled.status] ?? 0) + 1;
+        if (settled.status !== 'READY') return;
+        const response = await fetch(settled.downloadUrl?.url ?? '');
+        expect(Buffer.from(await response.arrayBuffer())).toEqual(bytes);
+      }),
+    );
+  }
+  process.stdout.write(`${times} races around finalize: ${JSON.stringify(outcomes)}\n`);
+}
+
+async function putUnsigned(key: string): Promise<void> {
+  const url = `${ground.settings.S3_ENDPOINT}/${ground.settings.S3_BUCKET_UPLOADS}/${key}`;
+  await until(
+    `${key} to be there`,
+    async () => (await fetch(url, { method: 'PUT', body: 'x' })).ok,
+  );
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { defineTask } from '../task.ts';
+
+/** Ends uploads that nobody finalized in time. Runs by the clock. */
+export const files__expire = defineTask({
+  payload: z.object({}),
+  async run(_, { attempt, withClient }) {
+    const expire = async () => {
+      const { rows } = await withClient((client) =>
+        client.query<{ expired: number }>('select app_private.expire_files($1) as expired', [
+          attempt,
+        ]),
+      );
+      return rows[0]?.expired ?? 0;
+    };
+    // In short transactions: each locks what it changes.
+    while ((await expire()) > 0);
+  },
+});
