@@ -21,7 +21,9 @@ describe('the settings of a caller', () => {
       'jwt.permissions': 'org:docs:manage,org:audit:read',
       'jwt.first_factor_at': '1800000000',
       'jwt.second_factor_at': '',
+      'jwt.actor_id': '',
       'app.request_id': 'request-1',
+      'app.trace_id': '',
     });
   });
 
@@ -37,7 +39,9 @@ describe('the settings of a caller', () => {
       'jwt.permissions': '',
       'jwt.first_factor_at': '',
       'jwt.second_factor_at': '',
+      'jwt.actor_id': '',
       'app.request_id': '',
+      'app.trace_id': '',
     });
   });
 
