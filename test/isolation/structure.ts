@@ -99,7 +99,7 @@ const objectsSql = `
     select 'policy ' || policyname || ' on ' || schemaname || '.' || tablename,
       concat_ws('; ', lower(permissive) || ' for ' || lower(cmd) || ' to ' || array_to_string(roles, ', '),
         'using ' || qual, 'check ' || with_check)
-    from pg_policies where schemaname = 'graphile_worker'
+    from pg_policies where schemaname in ('graphile_worker', 'app_private')
     union all
     select 'trigger ' || tgname || ' on ' || tgrelid::regclass,
       regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER \\S+ | ON \\S+', '', 'g')

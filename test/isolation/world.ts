@@ -4,10 +4,12 @@ import { Agent, createServer } from 'node:http';
 import { jest } from '@jest/globals';
 import { Client, type Pool } from 'pg';
 import { buildClientSchema, type GraphQLSchema, getIntrospectionQuery } from 'postgraphile/graphql';
+import type { Uploads } from '../../plugins/uploads.ts';
 import { makeGraphql } from '../../server/graphql.ts';
 import { stateOf } from '../../server/http/requestState.ts';
 import { makeOperationsPlugin } from '../../server/OperationsPlugin.ts';
 import { makePreset } from '../../server/preset.ts';
+import { openStorage } from '../../services/storage/openStorage.ts';
 import { openTestDatabase, type TestCaller, type TestDatabase } from '../support/database.ts';
 import { claimsOf } from '../support/operations.ts';
 import { send } from '../support/send.ts';
@@ -56,6 +58,31 @@ export type WorldOptions = {
 };
 
 type CallerName = keyof typeof callers;
+
+/** Signs, which needs no store; what does need one is answered by UNAVAILABLE on both sides. */
+const unreachableStore: Uploads = {
+  storage: openStorage({
+    bucket: 'proof',
+    region: 'us-east-1',
+    endpoint: 'http://127.0.0.1:1',
+    credentials: { accessKeyId: 'proof', secretAccessKey: 'proof' },
+    timeoutMs: 100,
+    deadlineMs: 100,
+  }),
+  limits: {
+    allowedTypes: ['*/*'],
+    maxBytes: 1e9,
+    singleMaxBytes: 1e8,
+    partBytes: 1e7,
+    ttlSeconds: 900,
+    multipartTtlSeconds: 900,
+    quotaBytes: 1e12,
+    quotaFiles: 1e6,
+  },
+  urlTtlSeconds: 900,
+  inlineTypes: [],
+  maxDownloadTtlSeconds: 3_600,
+};
 
 /** Two organizations, and a stranger; Alice belongs to both, and has a space of her own. */
 const callers = {
@@ -194,7 +221,11 @@ async function openSharedApi(first: Pool): Promise<SharedApi> {
   const pool = { on: () => pool, connect: () => (current.getStore() ?? first).connect() };
   const graphql = makeGraphql();
   await graphql.build(
-    makePreset({ pool: pool as unknown as Pool, processPlugins: [makeOperationsPlugin(() => {})] }),
+    makePreset({
+      pool: pool as unknown as Pool,
+      processPlugins: [makeOperationsPlugin(() => {})],
+      uploads: unreachableStore,
+    }),
   );
   const waiting = new Map<string, { pool: Pool; caller: TestCaller }>();
   const server = createServer((request, response) => {
