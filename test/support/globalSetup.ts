@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { migrate } from '../../db/migrate.ts';
 import { openIssuer } from '../../dev/issuer.ts';
 import { openPostgres } from '../../dev/postgres.ts';
+import { runSql } from './emptyDatabase.ts';
 import { type Environment, share } from './environment.ts';
 
 /** Opens what all tests share: a Postgres with a migrated template database, and an issuer. */
@@ -19,6 +20,9 @@ export default async function globalSetup(): Promise<void> {
     workerUrl: url('rowhouse_worker'),
     onProgress: () => {},
   });
+  // What test/faults weakens, to see that some test fails.
+  const mutation = process.env.TEST_MUTATION;
+  if (mutation) await runSql(postgres.urlFor('postgres', 'rowhouse'), mutation);
   const issuerDir = await mkdtemp(join(tmpdir(), 'rowhouse-test-issuer-'));
   const issuer = await openIssuer({ dir: issuerDir });
   const environment: Environment = {

@@ -34,7 +34,13 @@ export async function makeOperations(pool: Pool): Promise<RunOperation> {
   };
 }
 
-function claimsOf({ userId, orgId, orgRole = 'member', permissions = [] }: TestCaller): Claims {
+/** The claims of a caller, as a verified token would give them. */
+export function claimsOf({
+  userId,
+  orgId,
+  orgRole = 'member',
+  permissions = [],
+}: TestCaller): Claims {
   const isPersonal = userId === orgId;
   return {
     userId,

@@ -205,6 +205,17 @@ describe('what a document says of its job', () => {
     expect(await state(alice, id)).toMatchObject({ status: null });
   });
 
+  test('says nothing of the job of another document', async () => {
+    await write();
+    const { rows } = await ask(
+      database,
+      alice,
+      "select (app_hidden.job_state('documents__index', $1)).status",
+      [rowId],
+    );
+    expect(rows).toEqual([{ status: null }]);
+  });
+
   test('says nothing of the jobs of another organization', async () => {
     const id = await write();
     const asked = await ask(

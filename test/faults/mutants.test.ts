@@ -1,0 +1,30 @@
+import { expect, test } from '@jest/globals';
+import { openHouse } from '../isolation/house.ts';
+import { readMatrix } from '../isolation/matrix.ts';
+import { readEquivalents, reportOf, tryMutants, unexpected } from '../isolation/mutantRun.ts';
+import { listMutants } from '../isolation/mutants.ts';
+import { openTestDatabase } from '../support/database.ts';
+
+test('every policy, grant, key, check, function setting and role that is weakened is noticed', async () => {
+  const database = await openTestDatabase();
+  const matrix = readMatrix();
+  try {
+    const house = await openHouse(database, matrix);
+    try {
+      const mutants = await listMutants(house.client);
+      const verdicts = await tryMutants(house, matrix, mutants, (done) => {
+        if (done % 200 === 0) process.stdout.write(`mutants: ${done} of ${mutants.length}\n`);
+      });
+      const outcome = unexpected(verdicts, readEquivalents());
+      process.stdout.write(`${reportOf(verdicts)}\n`);
+      process.stdout.write(`Survivors: ${outcome.survivors.join('\n') || 'none'}\n`);
+      expect(outcome).toEqual({ survivors: [], needless: [] });
+      const names = mutants.map(({ name }) => name);
+      expect(readEquivalents().filter(({ mutant }) => !names.includes(mutant))).toEqual([]);
+    } finally {
+      await house.close();
+    }
+  } finally {
+    await database.close();
+  }
+}, 600_000);

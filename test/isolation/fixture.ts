@@ -1,0 +1,99 @@
+import type { ClientBase } from 'pg';
+import { type Catalogue, people, type Table, tenants } from './catalogue.ts';
+import {
+  makeRowMaker,
+  type PlacedRow,
+  quoted,
+  type RowMaker,
+  type Samples,
+  tablesInOrder,
+} from './rows.ts';
+
+/** Who belongs where. */
+export type Member = { orgId: string; personId: string };
+
+/** A row as the matrix sees it: which one, and whose. */
+export type KnownRow = { key: string; orgId: string | null; personId: string | null };
+
+/** A database with a row in each table for every member. */
+export type Fixture = {
+  members: readonly Member[];
+  /** Members, and those who were. */
+  owners: readonly Member[];
+  rows: ReadonlyMap<string, readonly KnownRow[]>;
+  placed: readonly PlacedRow[];
+  maker: RowMaker;
+};
+
+/**
+ * Fills every table of app_public with a row for each member. Users, organizations and memberships
+ * must be there. Runs in the open transaction of a superuser.
+ * @param options.former those who were members, and left rows behind
+ * @param options.rounds rows for each of them
+ */
+export async function fillTables(
+  client: Pick<ClientBase, 'query'>,
+  catalogue: Catalogue,
+  members: readonly Member[],
+  samples: Samples,
+  { former = [], rounds = 1 }: { former?: readonly Member[]; rounds?: number } = {},
+): Promise<Fixture> {
+  const maker = makeRowMaker(client, samples);
+  const owners = [...members, ...former];
+  const placed: PlacedRow[] = [];
+  for (const table of tablesInOrder(catalogue)) {
+    for (let round = 0; round < rounds; round += 1) {
+      for (const { orgId, personId } of owners) {
+        placed.push(await maker.place(table, { orgId, personId }, placed));
+      }
+    }
+  }
+  const rows = new Map<string, KnownRow[]>();
+  for (const table of catalogue.tables) {
+    if (table.schema === 'app_public') rows.set(table.name, await readRows(client, table));
+  }
+  return { members, owners, rows, placed, maker };
+}
+
+/** The key of a row as one text, in SQL. */
+export function keyOf({ key }: Pick<Table, 'key'>): string {
+  return `concat_ws('|', ${key.map((name) => `${quoted(name)}::text`).join(', ')})`;
+}
+
+async function readRows(client: Pick<ClientBase, 'query'>, table: Table): Promise<KnownRow[]> {
+  const column = (name: string | undefined) => (name ? `${quoted(name)}::text` : 'null');
+  const { rows } = await client.query<KnownRow>(
+    `select ${keyOf(table)} as key, ${column(table.orgColumn)} as "orgId", ${column(table.personColumn)} as "personId"
+     from ${table.name} order by 1`,
+  );
+  return rows;
+}
+
+/**
+ * Whose a row is, as a caller sees it: their own in the organization they act in, that
+ * organization's, their own in another one, or foreign.
+ */
+export type RowClass = (typeof rowClasses)[number];
+export const rowClasses = ['own', 'org', 'elsewhere', 'foreign'] as const;
+
+/** Tells the class of a row for a caller. */
+export function classOf(
+  table: Pick<Table, 'name' | 'orgColumn'>,
+  { orgId, personId }: Pick<KnownRow, 'orgId' | 'personId'>,
+  caller: { userId: string; orgId: string },
+  members: readonly Member[],
+): RowClass {
+  const isMember = (org: string | null, person: string | null) =>
+    members.some((member) => member.orgId === org && member.personId === person);
+  const isSelf = caller.userId !== '' && personId === caller.userId;
+  if (table.name === people) {
+    if (isSelf) return 'own';
+    return isMember(caller.orgId, personId) ? 'org' : 'foreign';
+  }
+  if (table.name === tenants) {
+    if (caller.orgId !== '' && orgId === caller.orgId) return 'org';
+    return isMember(orgId, caller.userId) ? 'elsewhere' : 'foreign';
+  }
+  if (caller.orgId !== '' && orgId === caller.orgId) return isSelf ? 'own' : 'org';
+  return isSelf ? 'elsewhere' : 'foreign';
+}

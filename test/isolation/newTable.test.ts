@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { projectRoot } from '../../platform/config/settings.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { matrixFaults } from './compare.ts';
+import { type House, openHouse } from './house.ts';
+import { type Matrix, readMatrix } from './matrix.ts';
+import { tryMutants, unexpected } from './mutantRun.ts';
+import { listMutants } from './mutants.ts';
+import { prove, tell } from './proof.ts';
+import { asOwner, fewCallers, openWorld, silenceGrafast, type World } from './world.ts';
+
+/**
+ * A table that these tests have never seen is covered by them, with nothing else touched: that of
+ * the schema guide passes, and others that show something are caught.
+ */
+
+const guide = readFileSync(join(projectRoot, 'docs/schema-guide.md'), 'utf8');
+const notes = guide.match(/```sql\n(-- Notes:.*?)```/s)?.[1] ?? '';
+
+/** A table with every fault but the one it is about mended. */
+const leaky = (name: string, columns: string, read = 'org_id = app_hidden.current_org_id()') => `
+  create table app_public.${name} (
+    org_id text not null default app_hidden.current_org_id(), id uuid not null default uuidv7(),
+    text text not null, ${columns}
+    created_at timestamptz not null default now(), updated_at timestamptz not null default now(),
+    constraint ${name}_pkey primary key (org_id, id)
+  );
+  alter table app_public.${name} enable row level security, force row level security;
+  create index ${name}_idx on app_public.${name} (org_id, created_at desc, id desc);
+  create policy select_member on app_public.${name} for select to app_user using (${read});
+  create policy insert_member on app_public.${name} for insert to app_user with check (org_id = app_hidden.current_org_id());
+  grant select, insert on app_public.${name} to app_user;`;
+
+const leaks = `
+  ${leaky('open_notes', '', 'true')}
+  ${leaky('unique_notes', 'constraint unique_notes_text_key unique (text),')}
+  create unique index documents_only_id_key on app_public.documents (id);
+  ${leaky('plain_notes', 'document_id uuid not null references app_public.documents (id),')}
+  ${leaky('bare_notes', '')}
+  alter table app_public.bare_notes disable row level security;
+  create view app_public.everybodies as select id as person, name, created_at from app_public.users;
+  grant select on app_public.everybodies to app_user;
+  create function app_public.count_everybody() returns bigint language sql stable security definer
+    begin atomic select count(*) from app_public.users; end;
+  grant execute on function app_public.count_everybody() to app_user;`;
+
+beforeAll(() => {
+  silenceGrafast();
+});
+
+describe('the table of the schema guide', () => {
+  let database: TestDatabase;
+  let house: House;
+  beforeAll(async () => {
+    database = await openTestDatabase();
+    await asOwner(database, notes);
+    house = await openHouse(database, readMatrix());
+  });
+  afterAll(async () => {
+    await house?.close();
+    await database.close();
+  });
+
+  test('fails the matrix until it is filled, which prints what to paste', async () => {
+    const faults = await matrixFaults(house, readMatrix());
+    const matrix = pasted(readMatrix(), faults);
+    expect(matrix.tables['app_public.notes']?.rows).toMatchObject({
+      nobody: 'none',
+      stranger: 'own',
+      member: { select: 'own org', insert: 'own', update: 'own', delete: 'own' },
+      admin: { delete: 'own org' },
+    });
+    expect(await matrixFaults(house, matrix)).toEqual([]);
+  });
+
+  test('cannot be weakened unseen once it is', async () => {
+    const matrix = pasted(readMatrix(), await matrixFaults(house, readMatrix()));
+    const mutants = await listMutants(house.client);
+    const own = mutants.filter(
+      ({ table, kind }) => table === 'app_public.notes' && kind !== 'grant',
+    );
+    expect(own.length).toBeGreaterThan(40);
+    expect(unexpected(await tryMutants(house, matrix, own), [])).toEqual({
+      survivors: [],
+      needless: [],
+    });
+  }, 60_000);
+
+  test('is in the proof', async () => {
+    const world = await openWorld({ migration: notes, others: 2, names: fewCallers });
+    try {
+      const fields = [
+        'notes',
+        'note',
+        'createNote',
+        'updateNote',
+        'deleteNote',
+        'document',
+        'node',
+      ];
+      const result = await prove(world, { seed: 1, operations: 200, fields });
+      expect(result.leaks.map(tell).join('\n')).toBe('');
+      expect([...result.knowledge.types]).toEqual(
+        expect.arrayContaining(['Note', 'CreateNotePayload']),
+      );
+    } finally {
+      await world.close();
+    }
+  }, 60_000);
+});
+
+describe('what a table, view or function shows of others is found by the proof', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await openWorld({ migration: leaks, others: 2, names: fewCallers });
+  }, 60_000);
+  afterAll(() => world?.close());
+
+  test.each([
+    ['a policy that lets everybody read', ['openNotes']],
+    ['a unique key across organizations', ['createUniqueNote']],
+    ['a reference by the id alone', ['createPlainNote']],
+    ['a table without row-level security', ['bareNotes']],
+    ['a view that asks as its owner', ['everybodies']],
+    ['a function that runs as its owner', ['countEverybody']],
+  ])(
+    '%s',
+    async (_, fields) => {
+      const { leaks: found } = await prove(world, { seed: 1, operations: 400, fields });
+      expect(found.map(({ query }) => query).join()).toContain(fields[0]);
+    },
+    60_000,
+  );
+});
+
+/** The matrix with everything added that its faults ask for. */
+function pasted(matrix: Matrix, faults: readonly string[]): Matrix {
+  const additions = faults.map((fault) => ({
+    isTable: fault.includes('says nothing of tables,'),
+    part: parse(fault.slice(fault.indexOf('\n') + 1)),
+  }));
+  return {
+    ...matrix,
+    tables: Object.assign(
+      {},
+      matrix.tables,
+      ...additions.filter(({ isTable }) => isTable).map(({ part }) => part),
+    ),
+    objects: Object.assign(
+      {},
+      matrix.objects,
+      ...additions.filter(({ isTable }) => !isTable).map(({ part }) => part),
+    ),
+  };
+}
