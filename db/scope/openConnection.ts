@@ -28,6 +28,9 @@ export type ScopeConnection = {
 /** A result with what the server remarked meanwhile. */
 export type RunResult = BatchResult & { notices: readonly PgNotice[] };
 
+/** How long a request to cancel may take to show before another is sent. */
+const cancelAgainMs = 500;
+
 /** Prepared statements kept per connection; the least recently used goes first. */
 const maxPrepared = 100;
 
@@ -57,7 +60,12 @@ export async function openConnection(pool: Pool, signal?: AbortSignal): Promise<
   const memory = memories.get(raw) ?? remember(raw);
   // Of whoever had the connection before.
   if (memory.notices.length > 0) memory.notices = [];
-  const cancel = () => cancelStatement(raw);
+  let again: NodeJS.Timeout | undefined;
+  const cancel = () => {
+    cancelStatement(raw);
+    // A request that comes before the back-end has begun with the statement is forgotten.
+    again = setInterval(() => cancelStatement(raw), cancelAgainMs);
+  };
   signal?.addEventListener('abort', cancel, { once: true });
 
   const send = async (query: BatchQuery): Promise<RunResult> => {
@@ -85,6 +93,7 @@ export async function openConnection(pool: Pool, signal?: AbortSignal): Promise<
     isLost: () => memory.isLost,
     release(outcome) {
       signal?.removeEventListener('abort', cancel);
+      clearInterval(again);
       if (memory.isLost || signal?.aborted) destroy(raw);
       else if (outcome === 'ok') raw.release(raw.getTransactionStatus() !== 'I');
       else void prove(raw).then((isClean) => (isClean ? raw.release() : destroy(raw)));

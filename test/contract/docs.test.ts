@@ -185,6 +185,9 @@ const runBy: Record<string, readonly string[]> = {
 const otherNames = [
   // test/graphql/golden.test.ts
   'UPDATE_GOLDEN',
+  // test/isolation/proof.test.ts
+  'PROOF_SEED',
+  'PROOF_OPERATIONS',
 ];
 
 function isKnownName(name: string): boolean {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { WithPgClient } from 'postgraphile/@dataplan/pg';
@@ -47,6 +48,12 @@ async function active(): Promise<number> {
   return rows[0].count;
 }
 
+/** Whether a stopped process has a signal waiting. Where there is no /proc, a moment is enough. */
+function hasPendingSignal(pid: number): boolean {
+  const file = `/proc/${pid}/status`;
+  return !existsSync(file) || /^ShdPnd:\s*0*[1-9a-f]/m.test(readFileSync(file, 'utf8'));
+}
+
 describe('a caller whose signal is aborted', () => {
   const work = (text: string, settings: typeof reading, signal: AbortSignal) => {
     const pool = openTestPool(database, { statementTimeoutMs: 20_000 });
@@ -68,6 +75,27 @@ describe('a caller whose signal is aborted', () => {
     await failed;
     expect(await active()).toBe(0);
     await until('the pool to let go', () => pool.totalCount === 0);
+    await pool.end();
+  });
+
+  test('has its statement canceled, though the first request for it came too early', async () => {
+    const leaving = new AbortController();
+    const { pool, withPgClient, send } = work('select pg_sleep(15)', reading, leaving.signal);
+    const [backend] = (await query(withPgClient, reading, 'select pg_backend_pid() as pid')) as {
+      pid: number;
+    }[];
+    const pid = backend?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    const failed = expect(send()).rejects.toMatchObject({ code: '57014' });
+    try {
+      await until('the statement', () => pool.idleCount === 0);
+      leaving.abort();
+      // The signal waits with the statement, and a back-end looks at signals first.
+      await until('the cancel', () => hasPendingSignal(pid));
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await failed;
     await pool.end();
   });
 
