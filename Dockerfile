@@ -19,7 +19,6 @@ COPY migrations/committed ./migrations/committed
 COPY services ./services
 COPY plugins ./plugins
 COPY server ./server
-COPY services ./services
 COPY worker ./worker
 COPY deploy ./deploy
 # In a checkout a file may be for its owner alone: graphile-migrate commits migrations so.

@@ -5,14 +5,14 @@
 -- Remedy: Make it (tenant, id).
 -- Needs: tenant
 
-/* Bad: app_public.documents
-alter table app_public.documents drop constraint documents_pkey;
-alter table app_public.documents add constraint documents_pkey primary key (id, org_id);
+/* Bad: app_public.dead_letters
+alter table app_public.dead_letters drop constraint dead_letters_pkey;
+alter table app_public.dead_letters add constraint dead_letters_pkey primary key (id, org_id);
 */
 
 /* Good:
-alter table app_public.documents drop constraint documents_pkey;
-alter table app_public.documents add constraint documents_pkey primary key (org_id, id);
+alter table app_public.dead_letters drop constraint dead_letters_pkey;
+alter table app_public.dead_letters add constraint dead_letters_pkey primary key (org_id, id);
 */
 
 select
