@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from './config/settings.ts';
@@ -100,10 +101,35 @@ function openStdout(): DestinationStream & { flush(done?: (error?: Error) => voi
     periodicFlush: lineDelayMs,
     maxLength: bufferBytes,
   });
+  // pino calls it as the process exits.
+  stdout.flushSync = () => writeRest(stdout as unknown as Unwritten);
   // Without its flushSync, which pino calls after a fatal line: where nobody reads stdout any more
   // it blocks the process for ever. Whoever ends a process waits for `flush`, for a while.
   return {
     write: (line) => void stdout.write(line),
     flush: (done) => stdout.flush(done),
   };
+}
+
+/** What pino's stream has not handed to the system yet: the text under way, unless a write has it, and what follows. */
+type Unwritten = { _writing: boolean; _writingBuf: string; _bufs: string[] };
+
+/** How long a reader that does not keep up may hold a process that exits. */
+const restWithinMs = 1_000;
+
+/**
+ * Writes what is left, at once, as the stream's own flushSync does; but that one never
+ * gives up where nobody reads any more, and the process would not end.
+ */
+function writeRest({ _writing, _writingBuf, _bufs }: Unwritten): void {
+  let rest = Buffer.from((_writing ? '' : _writingBuf) + _bufs.join(''));
+  const untilMs = performance.now() + restWithinMs;
+  while (rest.length > 0 && performance.now() < untilMs) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
 }

@@ -93,7 +93,8 @@ describe.each(operations)('$name', ({ name, query, variables, maxBuffers, ...mor
     const file = new URL(`./plans/${name}.txt`, import.meta.url);
     const plan = `${(await textsOf(statements)).join('\n\n')}\n`;
     if (process.env.UPDATE_GOLDEN) writeFileSync(file, plan);
-    expect(plan).toBe(readFileSync(file, 'utf8'));
+    const [golden, ...alike] = readFileSync(file, 'utf8').split('-- or, at the same cost\n');
+    if (!alike.includes(plan)) expect(plan).toBe(golden);
   });
 });
 
