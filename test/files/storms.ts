@@ -124,11 +124,15 @@ export async function spoilStore(
 
 /** Every file that was acknowledged is ready with its bytes; after the sweep nothing else is there. */
 async function compare(ground: FileGround, acknowledged: Acknowledged): Promise<string> {
-  // What waits for its next attempt need not wait here.
-  const hurry = () =>
-    ground.database.superuser.query(
+  // What waits for its next attempt need not wait here; but while the breaker is open each one is wasted.
+  let nextHurryMs = 0;
+  const hurry = async () => {
+    if (performance.now() < nextHurryMs) return;
+    nextHurryMs = performance.now() + 2_000;
+    await ground.database.superuser.query(
       'update graphile_worker._private_jobs set run_at = now() where locked_at is null and run_at > now()',
     );
+  };
   await until(
     'all files to come to rest',
     async () => {
