@@ -20,7 +20,7 @@ if (!isThere)
   process.stdout.write(`Left out, for want of a browser at ${executablePath}: uploads.\n`);
 
 /** What a phone has and a browser has not. */
-const stubs: Record<string, string> = {
+const phoneModules: Record<string, string> = {
   '/expo-crypto.js': `export const CryptoDigestAlgorithm = { SHA256: 'SHA-256' };
     export const digest = (algorithm, bytes) => crypto.subtle.digest(algorithm, bytes);`,
   '/expo-file-system.js': `export class File {
@@ -36,15 +36,15 @@ let ground: FileGround;
 let browser: Browser;
 let page: Page;
 
-const run = isThere ? describe : describe.skip;
+const describeInBrowser = isThere ? describe : describe.skip;
 
-run('in a browser', () => {
+describeInBrowser('in a browser', () => {
   beforeAll(async () => {
     const port = await findFreePort();
     const origin = `http://localhost:${port}`;
     pages = createServer((request, response) => {
       const path = request.url ?? '/';
-      const script = stubs[path] ?? samples()[path];
+      const script = phoneModules[path] ?? samples()[path];
       response.setHeader('Content-Type', script === undefined ? 'text/html' : 'text/javascript');
       response.end(script ?? html);
     }).listen(port);
