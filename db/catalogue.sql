@@ -1246,7 +1246,9 @@ begin
       payload => (enqueue.payload || pg_catalog.jsonb_build_object(
         'orgId', enqueue.org_id,
         'userId', app_hidden.current_user_id(),
+        'actorId', app_hidden.current_actor_id(),
         'requestId', app_hidden.current_request_id(),
+        'traceId', app_hidden.current_trace_id(),
         'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
         'rowId', enqueue.row_id
       ))::json,
@@ -1279,8 +1281,10 @@ CREATE OR REPLACE FUNCTION app_private.enter_attempt(attempt app_private.attempt
  LANGUAGE plpgsql
  SET search_path TO ''
 AS $function$
+declare
+  job record;
 begin
-  perform from graphile_worker._private_jobs as j
+  select j.payload into job from graphile_worker._private_jobs as j
   where j.id = (enter_attempt.attempt).job_id
     and j.revision = (enter_attempt.attempt).revision
     and j.attempts = (enter_attempt.attempt).number
@@ -1289,7 +1293,27 @@ begin
   if not found then
     raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
-  perform app_private.enter_organization(enter_attempt.attempt);
+  perform app_private.enter_job(job.payload);
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.enter_job(payload json)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+begin
+  perform
+    pg_catalog.set_config('jwt.org_id', coalesce(enter_job.payload ->> 'orgId', ''), true),
+    pg_catalog.set_config('jwt.user_id', coalesce(enter_job.payload ->> 'userId', ''), true),
+    pg_catalog.set_config('jwt.actor_id', coalesce(enter_job.payload ->> 'actorId', ''), true),
+    pg_catalog.set_config('jwt.org_role', '', true),
+    pg_catalog.set_config('jwt.permissions', '', true),
+    pg_catalog.set_config('app.request_id', coalesce(enter_job.payload ->> 'requestId', ''), true),
+    pg_catalog.set_config('app.trace_id', coalesce(enter_job.payload ->> 'traceId', ''), true),
+    pg_catalog.set_config('app.traceparent', coalesce(enter_job.payload ->> 'traceparent', ''), true);
 end;
 $function$
 ;
@@ -1311,13 +1335,7 @@ begin
   if not found then
     raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
-  perform
-    pg_catalog.set_config('jwt.org_id', coalesce(job.payload ->> 'orgId', ''), true),
-    pg_catalog.set_config('jwt.user_id', coalesce(job.payload ->> 'userId', ''), true),
-    pg_catalog.set_config('jwt.org_role', '', true),
-    pg_catalog.set_config('jwt.permissions', '', true),
-    pg_catalog.set_config('app.request_id', coalesce(job.payload ->> 'requestId', ''), true),
-    pg_catalog.set_config('app.traceparent', coalesce(job.payload ->> 'traceparent', ''), true);
+  perform app_private.enter_job(job.payload);
 end;
 $function$
 ;

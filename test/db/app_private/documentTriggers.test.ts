@@ -105,7 +105,9 @@ describe('the job that indexes', () => {
         payload: {
           orgId: 'org_acme',
           userId: 'user_alice',
+          actorId: null,
           requestId: 'test',
+          traceId: null,
           traceparent: null,
           rowId: id,
         },

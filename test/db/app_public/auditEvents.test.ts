@@ -172,6 +172,40 @@ describe('a change', () => {
       });
     });
   });
+
+  test('by a job that someone asked for in a user’s place is told with both', async () => {
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const id = await commitAs(database, { ...alice, actorId: 'user_support' }, async (client) => {
+      await client.query("select set_config('app.trace_id', $1, true)", [traceId]);
+      const { rows } = await client.query(
+        "insert into app_public.documents (title, body) values ('Long', repeat('x ', 20000)) returning id",
+      );
+      return rows[0].id;
+    });
+    const { rows: jobs } = await database.superuser.query(
+      "select id from graphile_worker._private_jobs where payload ->> 'rowId' = $1",
+      [id],
+    );
+    const attempt = await takeJob(database, jobs[0].id);
+    for (const enter of ['enter_attempt', 'enter_organization']) {
+      await inRolledBack(async (client) => {
+        await client.query("select set_config('app.worker_id', $1, true)", [workerId]);
+        await client.query(`select app_private.${enter}($1)`, [attempt]);
+        await client.query("update app_public.documents set title = 'By a job' where id = $1", [
+          id,
+        ]);
+        const { rows } = await client.query('select * from app_public.audit_events where id > $1', [
+          mark,
+        ]);
+        expect(rows.at(-1)).toMatchObject({
+          source: 'JOB',
+          actor_id: 'user_alice',
+          impersonator_id: 'user_support',
+          trace_id: traceId,
+        });
+      });
+    }
+  });
 });
 
 describe('a command of an operator', () => {
