@@ -9,7 +9,9 @@ export function makeBearerCheck(
 ): (authorization: string | undefined) => boolean {
   if (token === undefined) return () => true;
   const expected = digest(`Bearer ${token}`);
-  return (authorization = '') => timingSafeEqual(expected, digest(authorization));
+  // HTTP's names of schemes have no case.
+  return (authorization = '') =>
+    timingSafeEqual(expected, digest(authorization.replace(/^bearer /i, 'Bearer ')));
 }
 
 /** All of one length, as the comparison needs. */

@@ -10,7 +10,8 @@ import { refusal } from './refusal.ts';
  */
 export function readBearer(authorization: string | undefined): string {
   if (authorization === undefined || authorization === '') throw refusal('missing');
-  const token = authorization.startsWith('Bearer ') ? authorization.slice('Bearer '.length) : '';
+  // HTTP's names of schemes have no case.
+  const token = /^bearer /i.test(authorization) ? authorization.slice('Bearer '.length) : '';
   if (token === '' || token.length > maxTokenLength) throw refusal('malformed');
   return token;
 }

@@ -43,7 +43,7 @@ describe('/metrics', () => {
       '',
       'Bearer wrong',
       metricsToken,
-      `bearer ${metricsToken}`,
+      `Basic ${metricsToken}`,
       `Bearer ${metricsToken}x`,
       `Bearer ${token}`,
     ]) {

@@ -131,6 +131,10 @@ describe('a valid token is accepted', () => {
     });
   });
 
+  test.each(['bearer', 'BEARER'])('under the scheme %s', async (scheme) => {
+    expect((await ask(`${scheme} ${good()}`)).status).toBe(200);
+  });
+
   test('with the public key in the settings, without any network', async () => {
     const requests = server.requestCount();
     const offline = await startApi(database, {
