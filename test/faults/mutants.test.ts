@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { listBodyMutants } from '../isolation/bodies.ts';
 import { openHouse } from '../isolation/house.ts';
 import { readMatrix } from '../isolation/matrix.ts';
 import { readEquivalents, reportOf, tryMutants, unexpected } from '../isolation/mutantRun.ts';
@@ -19,7 +20,7 @@ test('every policy, grant, key, check, function setting and role that is weakene
       process.stdout.write(`${reportOf(verdicts)}\n`);
       process.stdout.write(`Survivors: ${outcome.survivors.join('\n') || 'none'}\n`);
       expect(outcome).toEqual({ survivors: [], needless: [] });
-      const names = mutants.map(({ name }) => name);
+      const names = [...mutants, ...(await listBodyMutants(house.client))].map(({ name }) => name);
       expect(readEquivalents().filter(({ mutant }) => !names.includes(mutant))).toEqual([]);
     } finally {
       await house.close();

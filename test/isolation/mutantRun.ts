@@ -79,9 +79,11 @@ export type Equivalent = {
   sometimes?: boolean;
 };
 
-/** The mutants that need not be caught. */
+/** The mutants that need not be caught. In the file some share a reason. */
 export function readEquivalents(): Equivalent[] {
-  return parse(readFileSync(new URL('./equivalents.yaml', import.meta.url), 'utf8')) ?? [];
+  const file = readFileSync(new URL('./equivalents.yaml', import.meta.url), 'utf8');
+  const entries: (Omit<Equivalent, 'mutant'> & { mutants: string[] })[] = parse(file) ?? [];
+  return entries.flatMap(({ mutants, ...why }) => mutants.map((mutant) => ({ mutant, ...why })));
 }
 
 /**
