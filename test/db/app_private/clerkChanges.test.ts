@@ -1,8 +1,19 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type ClerkChange, goneChange } from '../../../services/clerk/changes.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { openTestDatabase, type TestCaller, type TestDatabase } from '../../support/database.ts';
 import { asWorker, over, takeJob } from '../attempts.ts';
-import { alice, aliceAlone, ask, bob, commitAs, connected, denied } from '../callers.ts';
+import {
+  admin,
+  alice,
+  aliceAlone,
+  aliceAtGlobex,
+  ask,
+  bob,
+  carol,
+  commitAs,
+  connected,
+  denied,
+} from '../callers.ts';
 
 /** How what Clerk says becomes the mirror. */
 
@@ -154,6 +165,18 @@ describe('what Clerk tells', () => {
     });
   });
 
+  test('of a role that is known already changes no row', async () => {
+    await told(membership(1, 1, 'member'));
+    const again = async (role: string, at: number) => {
+      const { rows } = await database.superuser.query(
+        'select app_private.apply_clerk_change($1) as became',
+        [JSON.stringify(membership(1, at, role))],
+      );
+      return rows[0].became;
+    };
+    expect([await again('member', 2), await again('admin', 3)]).toEqual(['same', 'applied']);
+  });
+
   test('of a kind that fails keeps no other waiting, and is tried again', async () => {
     await receive({ ...user(1, 'Alice'), userId: 'u'.repeat(300) });
     expect(await told(user(2, 'Alice'))).toEqual({ applied: 1, stale: 0, failed: 1 });
@@ -265,6 +288,44 @@ describe('who is gone from Clerk', () => {
     expect((await mirror()).memberships).toMatchObject([{ role: 'admin' }]);
   });
 
+  test('a member, beside others: nobody else is touched, and who comes back comes alone', async () => {
+    const everybody = [alice, bob, aliceAtGlobex, carol];
+    const member = ({ userId, orgId }: TestCaller, at: number) => ({
+      ...membership(at, at, 'member'),
+      userId,
+      orgId,
+    });
+    const keys = async (sql: string) =>
+      (await database.superuser.query({ text: sql, rowMode: 'array' })).rows;
+    const members = () =>
+      keys('select org_id, user_id from app_public.memberships order by 1 desc, 2');
+    const goneMembers = () =>
+      keys('select clerk_org_id, clerk_user_id from app_private.gone_members order by 1 desc, 2');
+    await told(...everybody.map((caller) => member(caller, 1)));
+    for (const caller of everybody) await told({ ...user(1, 'X'), userId: caller.userId });
+    await told(ended(member(alice, 1), 2));
+    expect(await goneMembers()).toEqual([['org_acme', 'user_alice']]);
+    expect(await members()).toEqual([
+      ['org_globex', 'user_alice'],
+      ['org_globex', 'user_carol'],
+      ['org_acme', 'user_bob'],
+    ]);
+    // Who was never seen may come, whoever has gone.
+    await database.provision(admin);
+    await told(ended(member(bob, 1), 2), ended(member(aliceAtGlobex, 1), 2));
+    await told(member(alice, 3));
+    expect(await goneMembers()).toEqual([
+      ['org_globex', 'user_alice'],
+      ['org_acme', 'user_bob'],
+    ]);
+    await told(gone({ userId: 'user_alice' }, 4));
+    const { users } = await mirror();
+    expect(users.filter(({ email }) => email === null).map(({ id }) => id)).toEqual([
+      'user_admin',
+      'user_alice',
+    ]);
+  });
+
   test('an organization: all its members are refused, its documents stay', async () => {
     await database.provision(alice);
     await database.provision(bob);
@@ -341,5 +402,62 @@ describe('a token', () => {
       'member',
     ]);
     expect(await mirror()).toEqual(before);
+  });
+
+  describe('changes the rest where Clerk has told of', () => {
+    const seen = { email: 'alice@example.com', name: 'Alice', slug: 'acme', role: 'member' };
+    const see = (more: Partial<typeof seen> = {}) => {
+      const { email, name, slug, role } = { ...seen, ...more };
+      return database.api.query(
+        "select app_private.provision('user_alice', $1, $2, 'org_acme', $3, $4)",
+        [email, name, slug, role],
+      );
+    };
+    const changed = { email: 'new@example.com', name: 'New', slug: 'new', role: 'admin' };
+    const now = async () => {
+      const { users, organizations, memberships } = await mirror();
+      const of = <Row extends object>(rows: Row[], id: string): Partial<Record<string, unknown>> =>
+        rows.find((row) => Object.values(row).includes(id)) ?? {};
+      const { email, name } = of(users, 'user_alice');
+      const { slug } = of(organizations, 'org_acme');
+      const { role } = of(
+        memberships.filter(({ user_id }) => user_id === 'user_alice'),
+        'org_acme',
+      );
+      return { email, name, slug, role };
+    };
+    const bobs = { userId: 'user_bob' };
+    const globex = { orgId: 'org_globex' };
+
+    test.each<[string, ClerkChange, Partial<typeof seen>]>([
+      ['the user', user(1, 'Alice'), { slug: 'new', role: 'admin' }],
+      [
+        'the organization',
+        organization(1, 'Acme'),
+        { email: 'new@example.com', name: 'New', role: 'admin' },
+      ],
+      [
+        'the membership',
+        membership(1, 1, 'member'),
+        { email: 'new@example.com', name: 'New', slug: 'new' },
+      ],
+      ['another user', { ...user(1, 'Bob'), ...bobs }, changed],
+      ['another organization', { ...organization(1, 'Globex'), ...globex }, changed],
+      ['another member', { ...membership(1, 1, 'member'), ...bobs }, changed],
+      ['the user in another organization', { ...membership(1, 1, 'member'), ...globex }, changed],
+    ])('%s', async (_, change, expected) => {
+      await see();
+      await told(change);
+      // One by one, and all at once: what stays as it is must not keep the rest.
+      let later = {};
+      for (const [column, value] of Object.entries(changed)) {
+        later = { ...later, [column]: value };
+        await see(later);
+      }
+      expect(await now()).toEqual({ ...seen, ...expected });
+      await see();
+      await see(changed);
+      expect(await now()).toEqual({ ...seen, ...expected });
+    });
   });
 });

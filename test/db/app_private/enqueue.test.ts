@@ -60,6 +60,26 @@ test('a job added while a worker takes the one about the same row follows it', a
   expect(await jobOf(database, second)).toMatchObject({ attempts: 0, is_available: true });
 });
 
+test('a job that the queue does not take ten times over is refused, for the transaction to be tried again', async () => {
+  await expect(
+    database.superuser.query(`
+      begin;
+      create function pg_temp.nothing() returns trigger language plpgsql as 'begin return null; end';
+      create trigger nothing before insert on graphile_worker._private_jobs for each row execute function pg_temp.nothing();
+      select app_private.enqueue('test', uuidv7(), org_id => 'org_acme')`),
+  ).rejects.toMatchObject({ code: '40001' });
+});
+
+test('the turns of an organization follow each other, whoever waits beside it: next_turn', async () => {
+  for (const orgId of ['org_globex', 'org_acme']) {
+    for (const key of ['a', 'b']) await addJob(database, 'test', { key: orgId + key, orgId });
+  }
+  const { rows } = await database.superuser.query(
+    'select key, priority from graphile_worker._private_jobs order by 1',
+  );
+  expect(rows.map(({ priority }) => priority)).toEqual([0, 1, 0, 1]);
+});
+
 test('a write to a document and the end of its job do not wait for each other', async () => {
   const id = await commitAs(database, alice, async (client) => {
     const { rows } = await client.query(
