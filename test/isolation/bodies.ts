@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { schemas } from './catalogue.ts';
 import { type Mutant, weakened } from './mutants.ts';
 
-/** A mutant of what a function does, and the names by which its tests are found. */
+/** A mutant of what a function does, and the names by which its tests are found: its own, its callers', its trigger's tables'. */
 export type BodyMutant = Mutant & { names: string[] };
 
 /**
@@ -16,13 +16,15 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
     bare: string;
     definition: string;
     body: string;
+    tables: string[];
   }>(
     `select p.oid::regprocedure::text as name, proname as bare, pg_get_functiondef(p.oid) as definition,
-       coalesce(pg_get_function_sqlbody(p.oid), prosrc) as body
+       coalesce(pg_get_function_sqlbody(p.oid), prosrc) as body,
+       array(select distinct c.relname::text from pg_trigger g join pg_class c on c.oid = g.tgrelid where g.tgfoid = p.oid) as tables
      from pg_proc p join pg_namespace n on n.oid = pronamespace where nspname = any ($1) order by 1`,
     [schemas],
   );
-  return rows.flatMap(({ name, bare, definition, body }) => {
+  return rows.flatMap(({ name, bare, definition, body, tables }) => {
     const at = definition.indexOf(body);
     if (at < 0) return [];
     const isBound = /^\s*(return|begin atomic)/i.test(body);
@@ -37,7 +39,7 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
       kind: 'function',
       sql: definition.slice(0, at) + expression + definition.slice(at + body.length),
       parts: ['rows'],
-      names: [bare, ...callers.map((caller) => caller.bare)],
+      names: [bare, ...callers.map((caller) => caller.bare), ...tables],
     }));
   });
 }
@@ -85,7 +87,7 @@ function blanked(body: string): string {
 }
 
 const ending =
-  /^(and|or|then|group|order|limit|for|returning|loop|union|on|when|having|window|else|end)\b/i;
+  /^(and|or|then|where|left|cross|join|group|order|limit|for|returning|loop|union|on|when|having|window|else|end)\b/i;
 
 function endOfCondition(text: string, start: number): number {
   let depth = 0;

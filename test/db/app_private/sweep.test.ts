@@ -129,27 +129,80 @@ describe('a sweep', () => {
     await takeJob(database, job, 'silent');
     expect(await sweep()).toEqual({ workers: 0, jobs: 1 });
     await takeJob(database, job, 'unheard of');
-    expect((await sweep('1 hour')).jobs).toBe(0);
+    // It may still register.
+    await age('-1 minute');
+    expect((await sweep()).jobs).toBe(0);
     await age('5 minutes');
     expect((await sweep()).jobs).toBe(1);
     expect(await holderOf()).toBeNull();
   });
 
-  test('frees the queue by name that a dead worker held', async () => {
-    const { rows } = await database.superuser.query(
-      `select app_private.enqueue('test', uuidv7(), queue_name => 'one by one') as id
-       from set_config('jwt.org_id', 'org_acme', true)`,
-    );
-    await register('silent', '5 minutes');
-    await takeJob(database, rows[0].id, 'silent');
-    await database.superuser.query(
-      "update graphile_worker._private_job_queues set locked_by = 'silent', locked_at = now()",
-    );
-    expect((await sweep()).jobs).toBe(1);
-    const { rows: queues } = await database.superuser.query(
-      'select locked_by, is_available from graphile_worker._private_job_queues',
-    );
-    expect(queues).toEqual([{ locked_by: null, is_available: true }]);
+  test('does not declare dead who sweeps, however old its last heartbeat', async () => {
+    await register('slow', '5 minutes');
+    expect(await sweep(deadAfter, 'slow')).toEqual({ workers: 0, jobs: 0 });
+    expect(await sweep()).toEqual({ workers: 1, jobs: 0 });
+  });
+
+  describe('with a queue by name', () => {
+    let queued: string;
+    beforeEach(async () => {
+      const { rows } = await database.superuser.query(
+        `select app_private.enqueue('test', uuidv7(), queue_name => 'one by one') as id
+         from set_config('jwt.org_id', 'org_acme', true)`,
+      );
+      queued = rows[0].id;
+      await register('silent', '5 minutes');
+      await register('alive', '-1 hour');
+    });
+    const hold = (by: string) =>
+      database.superuser.query(
+        "update graphile_worker._private_job_queues set locked_by = $1, locked_at = now() - interval '5 minutes'",
+        [by],
+      );
+    const held = async () =>
+      (
+        await database.superuser.query(
+          'select locked_by, is_available from graphile_worker._private_job_queues',
+        )
+      ).rows;
+    const free = [{ locked_by: null, is_available: true }];
+
+    test('frees it together with the job of a dead worker', async () => {
+      await takeJob(database, queued, 'silent');
+      await hold('silent');
+      expect((await sweep()).jobs).toBe(1);
+      expect(await held()).toEqual(free);
+    });
+
+    test('frees it where a dead worker holds none of its jobs any more', async () => {
+      await hold('silent');
+      expect((await sweep()).jobs).toBe(0);
+      expect(await held()).toEqual(free);
+    });
+
+    test('leaves it with a worker that lives', async () => {
+      await hold('alive');
+      await sweep();
+      expect(await held()).toMatchObject([{ locked_by: 'alive' }]);
+    });
+
+    test('leaves it as long as the job of the dead worker is just being ended', async () => {
+      await takeJob(database, queued, 'silent');
+      await hold('silent');
+      await asWorker(
+        database,
+        async (ending) => {
+          await ending.query('begin');
+          await ending.query('select from graphile_worker._private_jobs where id = $1 for update', [
+            queued,
+          ]);
+          expect((await sweep()).jobs).toBe(0);
+          expect(await held()).toMatchObject([{ locked_by: 'silent' }]);
+          await ending.query('rollback');
+        },
+        'silent',
+      );
+    });
   });
 
   test('lets a job that has killed its process wait, longer each time from the third attempt', async () => {
@@ -189,4 +242,21 @@ describe('a heartbeat', () => {
     await beat('alive');
     expect(await holderOf()).toBe('alive');
   });
+});
+
+test('purge_queue forgets workers that died a day ago, unless they hold a job still', async () => {
+  await register('dead', '2 days');
+  await register('dead with a job', '2 days');
+  await register('dead lately', '2 days');
+  await database.superuser.query(
+    `update app_private.workers set dead_at = now() - case id when 'dead lately' then interval '1 hour' else '2 days' end
+     where id like 'dead%'`,
+  );
+  await takeJob(database, job, 'dead with a job');
+  const attempt = await takeJob(database, await addJob(database, 'test', { key: 'purge' }));
+  await asWorker(database, (client) =>
+    client.query('select app_private.purge_queue($1)', [attempt]),
+  );
+  const { rows } = await database.superuser.query('select id from app_private.workers order by 1');
+  expect(rows.map(({ id }) => id)).toEqual(['dead lately', 'dead with a job', 'judge']);
 });

@@ -86,6 +86,21 @@ describe('the login of the worker, with any claims it likes', () => {
     expect((await jobOf(database, job)).payload).toMatchObject({ orgId: 'org_acme' });
   });
 
+  test('replaces jobs by the clock, which belong to no organization', async () => {
+    await asWorker(database, async (client) => {
+      for (const payload of ['{}', '{"later":true}']) {
+        await client.query(
+          "select graphile_worker.add_job('queue__purge', $1::json, job_key => 'clock')",
+          [payload],
+        );
+      }
+    });
+    const { rows } = await database.superuser.query(
+      "select payload from graphile_worker._private_jobs where key = 'clock'",
+    );
+    expect(rows).toEqual([{ payload: { later: true } }]);
+  });
+
   test('enters the organization of a job it holds, and of no other, whatever it claims', async () => {
     const attempt = await takeJob(database, job);
     const globex = await addJob(database, 'documents__index', { orgId: 'org_globex' });

@@ -14,7 +14,11 @@ beforeAll(async () => {
   await provisionAll(database);
 });
 afterAll(() => database.close());
-beforeEach(() => insertFiles('delete from app_public.files'));
+beforeEach(() =>
+  insertFiles(
+    'delete from app_public.files; delete from app_private.file_usage; delete from graphile_worker._private_jobs',
+  ),
+);
 
 const id = '01a00000-0000-7000-8000-000000000001';
 
@@ -40,7 +44,7 @@ const statuses = async () =>
 
 /** Calls a function of the worker for an attempt at a job of Acme about the file. */
 async function asJob(call: string, values: unknown[] = []) {
-  const jobId = await addJob(database, 'files__finalize', { rowId: id });
+  const jobId = await addJob(database, 'files__finalize', { rowId: id, key: 'this attempt' });
   const attempt = await takeJob(database, jobId);
   const { rows } = await asWorker(database, (client) =>
     client.query(`select * from app_private.${call}`, [attempt, ...values]),
@@ -71,11 +75,30 @@ describe('of two files of the same id a job means the one of its organization', 
     expect(await statuses()).toEqual(['REJECTED', 'FINALIZING']);
   });
 
-  test('expire_files', async () => {
+  test('expire_files, which gives back the room of that file alone', async () => {
     await insertTwins('PENDING');
+    await database.superuser.query(
+      `insert into app_private.file_usage (org_id, files, bytes) values ('org_acme', 1, 1), ('org_globex', 1, 1)
+       on conflict (org_id) do update set files = 1, bytes = 1`,
+    );
     await asJob('expire_files($1)');
     expect(await statuses()).toEqual(['EXPIRED', 'PENDING']);
+    const { rows } = await database.superuser.query(
+      'select files::int from app_private.file_usage order by org_id',
+    );
+    expect(rows).toEqual([{ files: 0 }, { files: 1 }]);
   });
+});
+
+test('a file on its way gets its job back, whatever else waits: resume_files', async () => {
+  await insertTwins('FINALIZING');
+  await insertFiles("update app_public.files set updated_at = now() - interval '2 hours'");
+  const resumed = async () => (await asJob('resume_files($1)')).map((row) => row.resume_files);
+  await database.superuser.query(
+    "select app_private.enqueue('files__finalize', $1, org_id => 'org_globex')",
+    [id],
+  );
+  expect([await resumed(), await resumed()]).toEqual([[1], [0]]);
 });
 
 test('files are looked for in turn, each once before the first again: next_ready_files', async () => {
