@@ -59,10 +59,14 @@ export async function enforcementFaults(
     const list = (filter: string) =>
       `select string_agg(${keyOf(table)}, e'\\n' order by ${keyOf(table)} collate "C") from ${table.name} ${filter}`;
     const all = known.map(({ key }) => key).sort();
-    const trial = (command: string, rest: Omit<Probe, 'settings'>, expected: string): Trial => ({
+    const trial = (
+      command: 'select' | 'insert' | 'update' | 'delete',
+      rest: Omit<Probe, 'settings'>,
+      expected: string,
+    ): Trial => ({
       name: `${table.name}, ${name}, ${command}`,
       probe: { settings, ...rest },
-      expected,
+      expected: cell(command) === 'refused' ? notAdmitted : expected,
       isOptional: command !== 'select' && expected !== denied,
     });
 
@@ -119,6 +123,8 @@ export async function enforcementFaults(
 type Trial = { name: string; probe: Probe; expected: string; isOptional: boolean };
 
 const denied = 'error 42501';
+/** What `app_private.admit` says. */
+const notAdmitted = 'error RW403';
 
 function read(outcome: Outcome): string {
   return 'seen' in outcome ? outcome.seen : `error ${outcome.code}`;
@@ -166,7 +172,7 @@ export async function observePrivate(
     const outcome = outcomes[i];
     const cells = found[table.name] ?? {};
     found[table.name] = cells;
-    if (outcome && read(outcome) !== denied) {
+    if (outcome && ![denied, notAdmitted].includes(read(outcome))) {
       const verb = tried.statement.split(' ')[0];
       cells[name] = [cells[name], `${verb}: ${read(outcome)}`].filter(Boolean).join('; ');
     }

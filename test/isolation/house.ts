@@ -29,10 +29,15 @@ export async function openHouse(database: TestDatabase, matrix: Matrix): Promise
 async function moveIn(client: Client, matrix: Matrix, known: readonly Actor[]): Promise<House> {
   for (const { user, org, member = true } of known) {
     if (member) continue;
+    // What Clerk's word leaves of a membership that is over.
     await client.query('delete from app_public.memberships where user_id = $1 and org_id = $2', [
       user,
       org,
     ]);
+    await client.query(
+      'insert into app_private.gone_members (clerk_user_id, clerk_org_id) values ($1, $2)',
+      [user, org],
+    );
   }
   await client.query('begin');
   await installProber(client);

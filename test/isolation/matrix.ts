@@ -37,7 +37,10 @@ export type TableMatrix = {
   sample?: Record<string, string>;
   /** By role: `select, delete, insert (title, body)`. */
   grants: Record<string, string>;
-  /** By actor and command: the classes of rows that policies let through; `denied` where no actor gets so far. */
+  /**
+   * By actor and command: the classes of rows that policies let through; `denied` where no actor gets so
+   * far, `refused` for who is not let in.
+   */
   rows: Rows | string;
   /** What the permissive policies alone would let through, where that differs: the restrictive ones have to hold it. */
   permissive?: Rows;
@@ -287,7 +290,9 @@ function policyProbes(table: Table, actor: Actor, fixture: Fixture, start: strin
   return steps;
 }
 
+/** `refused`: by `app_private.admit`, before any table is reached. */
 function outcomeWord(code: string): string {
+  if (code === 'RW403') return 'refused';
   return code === '42501' ? 'denied' : `error ${code}`;
 }
 

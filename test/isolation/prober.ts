@@ -19,7 +19,10 @@ export async function installProber(client: Pick<ClientBase, 'query'>): Promise<
   await client.query(proberSql);
 }
 
-/** Tries statements, each by itself and each undone, in one round trip. Needs an open transaction of a superuser. */
+/**
+ * Tries statements, each by itself and each undone, in one round trip. Who would be app_user has to be
+ * admitted first, as in a request. Needs an open transaction of a superuser.
+ */
 export async function probe(
   client: Pick<ClientBase, 'query'>,
   probes: readonly Probe[],
@@ -41,6 +44,11 @@ const proberSql = `
     refusing text;
   begin
     perform set_config(key, value, true) from jsonb_each_text(settings) where key <> 'role';
+    -- As the statement that sets the claims of a request does, and as the login that runs it.
+    if settings ->> 'role' = 'app_user' then
+      perform set_config('role', 'app_api', true);
+      perform app_private.admit(settings ->> 'jwt.user_id', settings ->> 'jwt.org_id');
+    end if;
     perform set_config('role', settings ->> 'role', true);
     if wants_rows then
       execute statement into seen;

@@ -453,6 +453,7 @@ describe('a token', () => {
       for (const [column, value] of Object.entries(changed)) {
         later = { ...later, [column]: value };
         await see(later);
+        expect(await now()).toHaveProperty(column, { ...seen, ...expected }[column as 'name']);
       }
       expect(await now()).toEqual({ ...seen, ...expected });
       await see();
