@@ -64,6 +64,13 @@ export async function fillOracle(
       `select coalesce(jsonb_agg(to_jsonb(t)), '[]') as rows from ${table.name} as t where ${concerns(table, universe)}`,
     );
     await replace(oracle, table, { delete: 'true', rows: rows[0]?.rows });
+    // What the oracle numbers itself must not meet what is copied later.
+    for (const { name, isIdentity } of table.columns) {
+      if (!isIdentity) continue;
+      await oracle.query(
+        `alter table ${table.name} alter column ${quoted(name)} restart with 1000000000`,
+      );
+    }
   }
 }
 
