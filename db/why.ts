@@ -15,6 +15,8 @@ export type AccessQuestion = {
   command: Command;
   /** The row: its id in the table (the key without the tenant, joined by commas) or its node id. */
   id?: string | undefined;
+  /** What an insert or an update would write, by column. */
+  values?: Readonly<Record<string, unknown>> | undefined;
 };
 
 /** Whether it is allowed, and what decided. */
@@ -79,23 +81,34 @@ export async function explainAccess(
   clients: WhyClients,
   question: AccessQuestion,
 ): Promise<Access> {
-  const { caller, command } = question;
+  const { caller, command, values = {} } = question;
   const table = await readTable(clients.reader, question.table);
   if (!table) throw new WhyError(`There is no table "${question.table}".`);
-  const grants = grantsOf(table, command);
+  const written = Object.keys(values);
+  for (const name of written) {
+    if (!table.columns.some((column) => column.name === name)) {
+      throw new WhyError(`${table.name} has no column "${name}".`);
+    }
+  }
+  const grants = grantsOf(table, command, written);
   const place = question.id === undefined ? null : await findRow(clients.reader, table, question);
 
   await enter(clients.caller, caller);
   const ask: Ask = (sql, values) => askAs(clients.caller, sql, values);
   const row = place?.row ?? (command === 'insert' ? await newRow(ask, table) : null);
+  // What a check looks at.
+  const becomes = row && { ...row, ...values };
   const policies: PolicyVerdict[] = [];
   for (const [policy, part, appliesAs] of applying(table, command)) {
     const text = policy[part] ?? 'true';
-    const condition = await evaluate(ask, text, rowSource(table, row));
+    const condition = await evaluate(ask, text, rowSource(table, part === 'check' ? becomes : row));
     const { name, isPermissive } = policy;
     policies.push({ name, isPermissive, part, appliesAs, passes: condition.answer, condition });
   }
-  const tried = place ? await attempt(clients.caller, table, command, place.key) : null;
+  const tried =
+    place || (command === 'insert' && written.length > 0)
+      ? await attempt(clients.caller, table, command, place?.key ?? {}, values)
+      : null;
   const verdict = judge(table, grants, policies, command);
   return {
     ...verdict,
@@ -116,7 +129,7 @@ export async function explainAccess(
 const unforeseen = (tried: boolean) =>
   `Postgres ${tried ? 'did' : 'refused'} it when it was tried, which grants and policies alone do not explain: look at triggers and constraints.`;
 
-function grantsOf(table: AccessTable, command: Command): AccessGrant[] {
+function grantsOf(table: AccessTable, command: Command, written: readonly string[]): AccessGrant[] {
   const columns = table.columns.filter((column) => column.privileges.includes(command));
   const isWhole = table.privileges.includes(command);
   const needed: AccessGrant[] = [
@@ -131,6 +144,14 @@ function grantsOf(table: AccessTable, command: Command): AccessGrant[] {
       columns: isWhole || columns.length === 0 ? null : columns.map(({ name }) => name),
     },
   ];
+  const ungranted = written.filter((name) => !columns.some((column) => column.name === name));
+  if (!isWhole && columns.length > 0 && ungranted.length > 0) {
+    needed.push({
+      privilege: `${command} (${ungranted.join(', ')}) on ${table.name}`,
+      isGranted: false,
+      columns: null,
+    });
+  }
   return needed;
 }
 
@@ -330,26 +351,36 @@ async function askAs(client: WhyClients['caller'], sql: string, values: unknown[
   }
 }
 
-/** Tries it: true where a row was met. */
+/** Tries it: true where a row was met, or added. */
 async function attempt(
   client: WhyClients['caller'],
   table: AccessTable,
   command: Command,
   key: Record<string, unknown>,
-): Promise<boolean | null> {
+  values: Readonly<Record<string, unknown>>,
+): Promise<boolean> {
   const where = table.key.map((name, i) => `"${name}"::text = $${i + 1}`).join(' and ');
+  const names = Object.keys(values).map((name) => `"${name}"`);
+  const given = `jsonb_populate_record(null::${table.name}, $${command === 'insert' ? 1 : table.key.length + 1}::jsonb)`;
+  if (command === 'insert') {
+    const sql = `insert into ${table.name} (${names.join(', ')}) select ${names.join(', ')} from ${given}`;
+    return 'value' in (await askAs(client, sql, [JSON.stringify(values)]));
+  }
   const column = table.columns.find(({ privileges }) => privileges.includes('update'))?.name;
-  if (command === 'insert') return null;
   if (command === 'update' && !column) return false;
+  const isWritten = command === 'update' && names.length > 0;
+  const set = isWritten
+    ? `(${names.join(', ')}) = row (${names.map((name) => `g.${name}`).join(', ')}) from ${given} as g`
+    : `"${column}" = t."${column}"`;
+  const whose = table.key.map((name, i) => `t."${name}"::text = $${i + 1}`).join(' and ');
   const sql = {
     select: `select count(*)::int as value from ${table.name} where ${where}`,
-    update: `with w as (update ${table.name} set "${column}" = "${column}" where ${where} returning 1) select count(*)::int as value from w`,
+    update: `with w as (update ${table.name} as t set ${set} where ${whose} returning 1) select count(*)::int as value from w`,
     delete: `with w as (delete from ${table.name} where ${where} returning 1) select count(*)::int as value from w`,
   }[command];
-  const answer = await askAs(
-    client,
-    sql,
-    table.key.map((name) => String(key[name])),
-  );
+  const answer = await askAs(client, sql, [
+    ...table.key.map((name) => String(key[name])),
+    ...(isWritten ? [JSON.stringify(values)] : []),
+  ]);
   return 'value' in answer && answer.value === 1;
 }

@@ -30,12 +30,12 @@ const limits = "set local lock_timeout = '2s'; set local statement_timeout = '5s
 export async function askWhy(urls: WhyUrls, question: WhyQuestion): Promise<Access> {
   return inRolledBack(urls.ownerUrl, (reader) =>
     inRolledBack(urls.apiUrl, async (caller) => {
-      const { userId, permissions, orgId = userId, table, command, id } = question;
+      const { userId, permissions, orgId = userId, role: _, ...asked } = question;
       const role = await roleOf(reader, userId, orgId);
       const orgRole = question.role ?? role;
       return explainAccess(
         { reader, caller },
-        { caller: { userId, orgId, orgRole, permissions }, table, command, id },
+        { caller: { userId, orgId, orgRole, permissions }, ...asked },
       );
     }),
   );

@@ -1,4 +1,5 @@
 import { CommanderError, Option, Command as Program } from 'commander';
+import { z } from 'zod';
 import { ConfigError, loadConfig } from '../platform/config/loadConfig.ts';
 import { type Command, commands, WhyError } from './why.ts';
 import { askWhy } from './whyAsk.ts';
@@ -14,6 +15,7 @@ type Flags = {
   role?: string;
   permission: string[];
   for: Command;
+  values?: string;
   json?: true;
 };
 
@@ -32,10 +34,12 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { user, org, role, permission, for: command, json, table, id } = parseArguments();
+  const flags = parseArguments();
+  const { user, org, role, permission, for: command, json, table, id } = flags;
   if (command === 'insert' && id !== undefined) {
     throw new WhyError('An insert is of a row that is not there yet: leave out --id.');
   }
+  const values = flags.values === undefined ? undefined : readValues(flags.values, command);
   const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = loadConfig('none');
   if (!ownerUrl || !apiUrl) {
     throw new WhyError(
@@ -52,10 +56,30 @@ async function main(): Promise<number> {
       table,
       command,
       id,
+      values,
     },
   );
   process.stdout.write(json ? `${JSON.stringify(access, null, 2)}\n` : renderAccess(access));
   return access.allowed ? 0 : 1;
+}
+
+function readValues(text: string, command: Command): Record<string, unknown> {
+  if (command !== 'insert' && command !== 'update') {
+    throw new WhyError('Only an insert or an update writes --values.');
+  }
+  const parsed = z.record(z.string(), z.unknown()).safeParse(jsonOf(text));
+  if (!parsed.success) {
+    throw new WhyError('--values is a JSON object by columns, such as {"title":"x"}.');
+  }
+  return parsed.data;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function parseArguments(): Flags {
@@ -70,6 +94,7 @@ function parseArguments(): Flags {
     .option('--org <id>', 'in which organization (default: the personal space)')
     .requiredOption('--table <name>', 'what: a table of app_public, or schema.table')
     .option('--id <id>', 'which row: its uuid, or its node id')
+    .option('--values <json>', 'what an insert or an update writes, by column: {"title":"x"}')
     .option('--role <role>', 'in which role (default: that of the membership)')
     .option('--permission <name>', 'with this permission; may be given again', more, [])
     .addOption(new Option('--for <command>', 'what for').choices([...commands]).default('select'))

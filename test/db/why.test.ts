@@ -122,6 +122,74 @@ test('an insert is looked at with the defaults of the caller', async () => {
   });
 });
 
+describe('with values', () => {
+  test('an insert is tried, and undone', async () => {
+    const before = await database.superuser.query('select from app_public.notes');
+    expect(await why({ command: 'insert', values: { text: 'New' } })).toMatchObject({
+      allowed: true,
+      row: 'new',
+      tried: true,
+    });
+    const after = await database.superuser.query('select from app_public.notes');
+    expect(after.rowCount).toBe(before.rowCount);
+  });
+
+  test('the checks see the row as it would be', async () => {
+    const access = await why({
+      command: 'insert',
+      values: { author_id: 'user_alice', text: 'As Alice' },
+    });
+    expect(access).toMatchObject({ allowed: false, tried: false });
+    expect(policyOf(access, 'insert_own', 'check')).toMatchObject({
+      passes: false,
+      condition: { sides: [{ text: 'author_id', value: 'user_alice' }, { value: 'user_bob' }] },
+    });
+    const moved = await why({
+      userId: 'user_alice',
+      command: 'update',
+      id,
+      values: { author_id: 'user_bob' },
+    });
+    expect(policyOf(moved, 'update_own')?.passes).toBe(true);
+    expect(policyOf(moved, 'update_own', 'check')?.passes).toBe(false);
+    expect(moved).toMatchObject({
+      allowed: false,
+      decidedBy: 'Nobody granted app_user update (author_id) on app_public.notes.',
+    });
+  });
+
+  test('a column that is not granted decides', async () => {
+    expect(
+      await why({ command: 'insert', values: { org_id: 'org_acme', text: 'x' } }),
+    ).toMatchObject({
+      allowed: false,
+      decidedBy: 'Nobody granted app_user insert (org_id) on app_public.notes.',
+    });
+    await expect(why({ command: 'insert', values: { 'x"': 1 } })).rejects.toThrow(WhyError);
+  });
+
+  test('an update writes them, and is undone', async () => {
+    const asked = {
+      userId: 'user_alice',
+      command: 'update',
+      id,
+      values: { text: 'Other' },
+    } as const;
+    expect(await why(asked)).toMatchObject({ allowed: true, tried: true });
+    const { rows } = await database.superuser.query(
+      'select text from app_public.notes where id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ text: 'T' }]);
+  });
+
+  test('what only a constraint refuses is told as that', async () => {
+    const access = await why({ command: 'insert', values: { text: null } });
+    expect(access).toMatchObject({ allowed: false, tried: false });
+    expect(access.decidedBy).toContain('constraints');
+  });
+});
+
 test('without a row, what depends on it is left open', async () => {
   const access = await why({ command: 'update' });
   expect(access).toMatchObject({ allowed: true, row: 'any', tried: null });
