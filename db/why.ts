@@ -359,7 +359,6 @@ async function attempt(
   key: Record<string, unknown>,
   values: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
-  const where = table.key.map((name, i) => `"${name}"::text = $${i + 1}`).join(' and ');
   const names = Object.keys(values).map((name) => `"${name}"`);
   const given = `jsonb_populate_record(null::${table.name}, $${command === 'insert' ? 1 : table.key.length + 1}::jsonb)`;
   if (command === 'insert') {
@@ -372,11 +371,11 @@ async function attempt(
   const set = isWritten
     ? `(${names.join(', ')}) = row (${names.map((name) => `g.${name}`).join(', ')}) from ${given} as g`
     : `"${column}" = t."${column}"`;
-  const whose = table.key.map((name, i) => `t."${name}"::text = $${i + 1}`).join(' and ');
+  const where = table.key.map((name, i) => `t."${name}"::text = $${i + 1}`).join(' and ');
   const sql = {
-    select: `select count(*)::int as value from ${table.name} where ${where}`,
-    update: `with w as (update ${table.name} as t set ${set} where ${whose} returning 1) select count(*)::int as value from w`,
-    delete: `with w as (delete from ${table.name} where ${where} returning 1) select count(*)::int as value from w`,
+    select: `select count(*)::int as value from ${table.name} as t where ${where}`,
+    update: `with w as (update ${table.name} as t set ${set} where ${where} returning 1) select count(*)::int as value from w`,
+    delete: `with w as (delete from ${table.name} as t where ${where} returning 1) select count(*)::int as value from w`,
   }[command];
   const answer = await askAs(client, sql, [
     ...table.key.map((name) => String(key[name])),

@@ -7,7 +7,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { matrixFaults } from './compare.ts';
 import { type House, openHouse } from './house.ts';
 import { type Matrix, readMatrix } from './matrix.ts';
-import { tryMutants, unexpected } from './mutantRun.ts';
+import { tryMutant, tryMutants, unexpected } from './mutantRun.ts';
 import { listMutants } from './mutants.ts';
 import { prove, tell } from './proof.ts';
 import { asOwner, fewCallers, openWorld, silenceGrafast, type World } from './world.ts';
@@ -74,6 +74,19 @@ describe('the table of the schema guide', () => {
       admin: { delete: 'own org' },
     });
     expect(await matrixFaults(house, matrix)).toEqual([]);
+  });
+
+  test('is looked at by the lint', async () => {
+    const matrix = pasted(readMatrix(), await matrixFaults(house, readMatrix()));
+    const findings = [];
+    for (const sql of [
+      'alter table app_public.notes disable row level security',
+      'drop trigger _900_audit on app_public.notes',
+    ]) {
+      const mutant = { name: sql, kind: 'policy', sql, parts: [] } as const;
+      findings.push((await tryMutant(house, matrix, mutant)).caughtBy);
+    }
+    expect(findings).toEqual(['lint: rls_disabled', 'lint: table_without_audit']);
   });
 
   test('cannot be weakened unseen once it is', async () => {

@@ -240,6 +240,8 @@ async function openSharedApi(first: Pool): Promise<SharedApi> {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  // A connection that idles while the machine is busy elsewhere is not to be closed as it is used again.
+  server.keepAliveTimeout = 600_000;
   const address = server.address();
   const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}/graphql`;
   const agent = new Agent({ keepAlive: true });
