@@ -5,6 +5,7 @@ import {
   ExponentialBackoff,
   handleWhen,
   isBrokenCircuitError,
+  noop,
   retry,
   wrap,
 } from 'cockatiel';
@@ -23,6 +24,11 @@ type CallOptions = {
   signal?: AbortSignal | undefined;
   /** False for what must not happen twice. */
   mayRepeat?: boolean;
+  /**
+   * For one try, of what takes the store long. Such a call goes past the breaker: all others
+   * would wait for it where it is the one that finds out whether the store is back.
+   */
+  longTimeoutMs?: number;
 };
 
 /** The limits of calls. */
@@ -64,16 +70,21 @@ export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
     backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }),
   });
   const repeated = wrap(again, breaker);
+  const policyFor = (mayRepeat: boolean, isLong: boolean) => {
+    if (isLong) return mayRepeat ? again : noop;
+    return mayRepeat ? repeated : breaker;
+  };
 
-  return async (work, { signal, mayRepeat = true } = {}) => {
+  return async (work, { signal, mayRepeat = true, longTimeoutMs } = {}) => {
     const outer = [signal, deadlineMs === undefined ? undefined : AbortSignal.timeout(deadlineMs)];
     const given = outer.filter((each) => each !== undefined);
-    const policy = mayRepeat ? repeated : breaker;
+    const limitMs = longTimeoutMs ?? timeoutMs;
+    const policy = policyFor(mayRepeat, longTimeoutMs !== undefined);
     try {
       const result = await policy.execute(
         () => {
           for (const each of given) each.throwIfAborted();
-          return work(AbortSignal.any([...given, AbortSignal.timeout(timeoutMs)]));
+          return work(AbortSignal.any([...given, AbortSignal.timeout(limitMs)]));
         },
         given.length > 0 ? AbortSignal.any(given) : undefined,
       );

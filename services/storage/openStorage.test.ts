@@ -26,6 +26,17 @@ afterEach(() => {
   server.close();
 });
 
+/** Answers with so many pieces, one every 100 ms. */
+function trickle(response: ServerResponse, piece: string, times: number): void {
+  response.writeHead(200, { 'Content-Length': String(piece.length * times) });
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(piece);
+    sent += 1;
+    if (sent === times || response.destroyed) clearInterval(timer);
+  }, 100);
+}
+
 async function readAll(): Promise<string> {
   const pieces: Buffer[] = [];
   for await (const piece of storage.read('key')) pieces.push(piece);
@@ -35,15 +46,14 @@ async function readAll(): Promise<string> {
 describe('reading an object', () => {
   test('may take longer than the time limit, as long as bytes keep coming', async () => {
     await open((response) => {
-      response.writeHead(200, { 'Content-Length': '8' });
-      let sent = 0;
-      const timer = setInterval(() => {
-        response.write('x');
-        sent += 1;
-        if (sent === 8) clearInterval(timer);
-      }, 100);
+      trickle(response, 'x'.repeat(20_000), 8);
     });
-    expect(await readAll()).toBe('xxxxxxxx');
+    expect(await readAll()).toBe('x'.repeat(160_000));
+  });
+
+  test('ends when they only trickle in', async () => {
+    await open((response) => trickle(response, 'x', 100));
+    await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('ends when no more bytes come', async () => {
@@ -61,5 +71,24 @@ describe('reading an object', () => {
   test('ends when nobody answers', async () => {
     await open(() => {});
     await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
+describe('copying an object', () => {
+  const source = { key: 'incoming', byteSize: 2_000n, contentType: 'text/plain', etag: '"x"' };
+
+  test('ends when nobody answers, and keeps no other call waiting', async () => {
+    await open(() => {});
+    const copies = Array.from({ length: 12 }, () => storage.copy(source, 'files'));
+    for (const copy of await Promise.allSettled(copies)) {
+      expect(copy).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
+    }
+  }, 10_000);
+
+  test('may take as long as the object is large', async () => {
+    await open((response) => {
+      setTimeout(() => response.end('<CopyObjectResult><ETag>x</ETag></CopyObjectResult>'), 600);
+    });
+    await storage.copy({ ...source, byteSize: 100_000_000n }, 'files');
   });
 });

@@ -95,13 +95,13 @@ async function findOut(services: FileServices, file: File, signal: AbortSignal):
 /** Joins what was uploaded in parts. False where a part is not there. */
 async function joinParts(
   { storage }: FileServices,
-  { incoming_key: key, multipart_upload_id: uploadId, parts }: File,
+  { incoming_key: key, multipart_upload_id: uploadId, parts, byte_size: byteSize }: File,
   signal: AbortSignal,
 ): Promise<boolean> {
   // An earlier attempt may have joined them.
   if (!uploadId || (await storage.head(key, signal))) return true;
   try {
-    await storage.completeMultipart(key, uploadId, parts ?? [], signal);
+    await storage.completeMultipart(key, uploadId, parts ?? [], byteSize, signal);
   } catch (error) {
     // Or joins them now.
     if (isMissing(error)) return true;
