@@ -37,6 +37,8 @@ type CallerOptions = {
   timeoutMs: number;
   /** For all tries together; unlimited where absent. */
   deadlineMs?: number | undefined;
+  /** Told when the store begins to count as down, and when it is back. */
+  onBreaker?: ((isOpen: boolean) => void) | undefined;
 };
 
 /** Tries after the first. */
@@ -54,7 +56,7 @@ const budget = { most: 10, earned: 0.1 };
  * @throws from calls: StorageError where the store said no, RowhouseError `UNAVAILABLE`
  * where it is away, slow or out of order.
  */
-export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
+export function makeCaller({ timeoutMs, deadlineMs, onBreaker }: CallerOptions): Call {
   let retriesLeft = budget.most;
   const mayRetry = (error: unknown): boolean => {
     if (!isPassing(error) || retriesLeft < 1) return false;
@@ -65,6 +67,14 @@ export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
     breaker: new ConsecutiveBreaker(breaksAfter),
     halfOpenAfter: asksAgainMs,
   });
+  let isOpen = false;
+  const tell = (isOpenNow: boolean) => {
+    // It breaks again each time that the store is asked whether it is back.
+    if (isOpen !== isOpenNow) onBreaker?.(isOpenNow);
+    isOpen = isOpenNow;
+  };
+  breaker.onBreak(() => tell(true));
+  breaker.onReset(() => tell(false));
   const again = retry(handleWhen(mayRetry), {
     maxAttempts: maxRetries,
     backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }),

@@ -56,7 +56,7 @@ export type Storage = {
     key: string,
     uploadId: string,
     parts: readonly UploadedPart[],
-    byteSize: bigint,
+    byteSize: number,
     signal?: AbortSignal,
   ): Promise<void>;
   /** Does nothing where there is no such upload. */
@@ -82,13 +82,15 @@ export type StorageOptions = {
   /** For all tries of a call; unlimited where absent. */
   deadlineMs?: number;
   /** In bytes; S3's own limits by default. */
-  largestCopy?: { whole: bigint; part: bigint };
+  largestCopy?: { whole: number; part: number };
+  /** Told when the store begins to count as down, and when it is back. */
+  onBreaker?: (isOpen: boolean) => void;
   /** By default what the SDK finds. */
   credentials?: S3ClientConfig['credentials'];
 };
 
 /** The largest object that S3 copies in one call, and the parts of those that are larger. */
-const largestCopy = { whole: 5n * 1024n ** 3n, part: 1024n ** 3n };
+const largestCopy = { whole: 5 * 1024 ** 3, part: 1024 ** 3 };
 
 /** Bytes per second: what is slower, within a store and from it, counts as standing still. */
 const slowestCopy = 8 * 1024 ** 2;
@@ -108,19 +110,20 @@ export function openStorage(options: StorageOptions): Storage {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: timeoutMs, httpsAgent: { maxSockets: 200 } },
   });
-  const call = makeCaller({ timeoutMs, deadlineMs });
+  const call = makeCaller({ timeoutMs, deadlineMs, onBreaker: options.onBreaker });
   // Copying and joining take the store as long as the object is large.
-  const longTimeoutMs = (byteSize: bigint) =>
-    timeoutMs + Math.ceil((Number(byteSize) / slowestCopy) * 1000);
+  const longTimeoutMs = (byteSize: number) =>
+    timeoutMs + Math.ceil((byteSize / slowestCopy) * 1000);
   // Of another store nobody knows whether it computed the checksum or repeats what it was told.
   const isTrusted = endpoint === undefined;
 
   async function copyInParts(source: CopySource, Key: string, signal?: AbortSignal) {
+    const byteSize = Number(source.byteSize);
     const UploadId = await startMultipart(Key, source.contentType, signal);
     try {
       const parts: UploadedPart[] = [];
-      for (let from = 0n; from < source.byteSize; from += copyPartSize) {
-        const to = from + copyPartSize < source.byteSize ? from + copyPartSize : source.byteSize;
+      for (let from = 0; from < byteSize; from += copyPartSize) {
+        const to = Math.min(from + copyPartSize, byteSize);
         const partNumber = parts.length + 1;
         const { CopyPartResult } = await call(
           (abortSignal) =>
@@ -132,7 +135,7 @@ export function openStorage(options: StorageOptions): Storage {
                 PartNumber: partNumber,
                 CopySource: `${Bucket}/${source.key}`,
                 CopySourceIfMatch: source.etag,
-                CopySourceRange: `bytes=${from}-${to - 1n}`,
+                CopySourceRange: `bytes=${from}-${to - 1}`,
               }),
               { abortSignal },
             ),
@@ -140,7 +143,7 @@ export function openStorage(options: StorageOptions): Storage {
         );
         parts.push({ partNumber, etag: CopyPartResult?.ETag ?? '' });
       }
-      await join(Key, UploadId, parts, source.byteSize, signal);
+      await join(Key, UploadId, parts, byteSize, signal);
     } catch (error) {
       // Should this fail too, the bucket's lifecycle ends it.
       await abortMultipart(Key, UploadId).catch(() => {});
@@ -164,7 +167,7 @@ export function openStorage(options: StorageOptions): Storage {
     Key: string,
     UploadId: string,
     parts: readonly UploadedPart[],
-    byteSize: bigint,
+    byteSize: number,
     signal?: AbortSignal,
   ) {
     const Parts = parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag }));
@@ -240,7 +243,8 @@ export function openStorage(options: StorageOptions): Storage {
       if (Body) yield* withoutStalls(Body as Readable, timeoutMs, signal);
     },
     async copy(source, Key, signal) {
-      if (source.byteSize > maxSingleCopy) return copyInParts(source, Key, signal);
+      const byteSize = Number(source.byteSize);
+      if (byteSize > maxSingleCopy) return copyInParts(source, Key, signal);
       await call(
         (abortSignal) =>
           client.send(
@@ -255,7 +259,7 @@ export function openStorage(options: StorageOptions): Storage {
             { abortSignal },
           ),
         // One that was sent and not answered may happen yet.
-        { signal, mayRepeat: false, longTimeoutMs: longTimeoutMs(source.byteSize) },
+        { signal, mayRepeat: false, longTimeoutMs: longTimeoutMs(byteSize) },
       );
     },
     async remove(Key, signal) {
