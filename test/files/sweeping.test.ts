@@ -102,8 +102,10 @@ test('the reconciliation tells operators of a ready file whose object is gone', 
   const keys = await ground.keys();
   await ground.storage.remove(keys.find((key) => key.includes(rowId(id))) ?? '');
   await run('files__reconcile');
-  const line = await ground.worker.line(({ fileId }) => fileId === rowId(id));
-  expect(line.level).toBe('error');
+  const line = await ground.worker.line(
+    ({ fileId, level }) => level === 'error' && fileId === rowId(id),
+  );
+  expect(line.msg).toContain('gone');
 });
 
 test('the reconciliation resumes a file whose job was dropped', async () => {
@@ -114,6 +116,23 @@ test('the reconciliation resumes a file whose job was dropped', async () => {
      update app_public.files set status = 'FINALIZING', updated_at = now() - interval '2 hours' where id = '${rowId(file.id)}';
      set session_replication_role = origin`,
   );
+  await run('files__reconcile');
+  expect((await ground.settled(file.id)).status).toBe('READY');
+});
+
+test('a file whose job used up its attempts while the store was away goes on', async () => {
+  const { file, upload } = await ground.presign(bytes);
+  await put(upload, bytes);
+  await ground.worker.close();
+  await ground.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+  await ground.database.superuser.query(
+    `set session_replication_role = replica;
+     update app_public.files set updated_at = now() - interval '2 hours' where id = '${rowId(file.id)}';
+     set session_replication_role = origin;
+     update graphile_worker._private_jobs set attempts = max_attempts, last_error = 'UNAVAILABLE: away'
+     where key like 'files__finalize:%'`,
+  );
+  await ground.startWorker();
   await run('files__reconcile');
   expect((await ground.settled(file.id)).status).toBe('READY');
 });
