@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 /** Faults around uploads, in a short and in a long form. */
 
 /** What the driver was told is there, by the id of the file. */
-type Acknowledged = Map<string, Buffer>;
+export type Acknowledged = Map<string, Buffer>;
 
 /** Kills the worker in the middle of finalizing, again and again. */
 export async function killWorkers(ground: FileGround, times: number): Promise<string> {
@@ -123,7 +123,7 @@ export async function spoilStore(
 }
 
 /** Every file that was acknowledged is ready with its bytes; after the sweep nothing else is there. */
-async function compare(ground: FileGround, acknowledged: Acknowledged): Promise<string> {
+export async function compare(ground: FileGround, acknowledged: Acknowledged): Promise<string> {
   // What waits for its next attempt need not wait here; but while the breaker is open each one is wasted.
   let nextHurryMs = 0;
   const hurry = async () => {
