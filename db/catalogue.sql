@@ -372,7 +372,7 @@ create policy insert_ledger on app_public.files for insert to rowhouse_owner
 create policy select_ledger on app_public.files for select to rowhouse_owner
   using true;
 create policy select_own on app_public.files for select to app_user
-  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_files() AS can_manage_files) OR (EXISTS ( SELECT FROM app_public.documents d WHERE ((d.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (d.org_id = files.org_id) AND (d.id = files.document_id)))));
+  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_files() AS can_manage_files) OR (document_id = ( SELECT d.id FROM app_public.documents d WHERE ((d.org_id = files.org_id) AND (d.id = files.document_id)))));
 create policy update_ledger on app_public.files for update to rowhouse_owner
   using true
   with check true;
