@@ -10,7 +10,9 @@ import { spoilStore } from './storms.ts';
 let ground: FileGround;
 let store: PausingWay;
 const closing: (() => Promise<void>)[] = [];
-beforeEach(() => closing.splice(0));
+beforeEach(() => {
+  closing.length = 0;
+});
 afterEach(async () => {
   for (const close of closing) await close();
   await ground.close();
