@@ -244,6 +244,8 @@ table app_public.files  -- row-level security, forced
   CREATE STATISTICS app_public.files_org_id_owner_id_stat ON org_id, owner_id FROM app_public.files
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
   CREATE TRIGGER _200_move BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__move()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{file_name,checksum_sha256}', '{updated_at,multipart_upload_id,parts,object_key,object_version,object_etag}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.files FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
   CREATE TRIGGER _900_follow_delete AFTER DELETE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__follow()
   CREATE TRIGGER _900_follow_move AFTER UPDATE OF status ON app_public.files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app_private.tg_files__follow()
 
@@ -363,12 +365,14 @@ create policy all_same_org on app_public.files as restrictive for all to app_use
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy delete_own on app_public.files for delete to app_user
   using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_files() AS can_manage_files));
+create policy delete_personal on app_public.files for delete to rowhouse_owner
+  using ((org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (owner_id = org_id));
 create policy insert_ledger on app_public.files for insert to rowhouse_owner
   with check ((org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
 create policy select_ledger on app_public.files for select to rowhouse_owner
   using true;
-create policy select_member on app_public.files for select to app_user
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_own on app_public.files for select to app_user
+  using ((owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_files() AS can_manage_files) OR (document_id = ( SELECT d.id FROM app_public.documents d WHERE ((d.org_id = files.org_id) AND (d.id = files.document_id)))));
 create policy update_ledger on app_public.files for update to rowhouse_owner
   using true
   with check true;
@@ -555,6 +559,15 @@ begin
     own.allowed_types, array(select pg_catalog.jsonb_array_elements_text(limits -> 'allowedTypes'))
   )) then
     raise exception 'Files of this type are not allowed.' using errcode = 'RW415', hint = 'contentType';
+  end if;
+  -- Answered as one that is not there is by its reference.
+  if create_file.document_id is not null and not exists (
+    select from app_public.documents as d
+    where d.org_id = org and d.id = create_file.document_id
+      and (d.owner_id = app_hidden.current_user_id() or app_hidden.can_manage_documents())
+  ) then
+    raise exception 'The document is not there.'
+      using errcode = '23503', table = 'files', constraint = 'files_document_id_fkey';
   end if;
 
   insert into app_public.files as f (file_name, content_type, byte_size, checksum_sha256, document_id, part_size, expires_at)
@@ -933,6 +946,8 @@ begin
       get diagnostics rows_now = row_count;
       perform pg_catalog.set_config('jwt.org_id', told."userId", true);
       delete from app_public.documents as d where d.org_id = told."userId";
+      -- Their objects follow: each row adds the job that deletes them.
+      delete from app_public.files as f where f.org_id = told."userId";
       perform pg_catalog.set_config('jwt.org_id', '', true);
       rows_changed := rows_changed + rows_now;
     end if;
@@ -1360,11 +1375,16 @@ declare
 begin
   perform app_private.enter_attempt(expire_files.attempt);
   with late as (
-    select f.org_id, f.id from app_public.files as f
-    where f.status = 'PENDING' and f.expires_at <= pg_catalog.now()
+    select f.org_id, f.id,
+      case f.status when 'PENDING' then 'EXPIRED' else 'REJECTED' end::app_public.file_status as becomes
+    from app_public.files as f
+    where (f.status = 'PENDING' and f.expires_at <= pg_catalog.now())
+      -- An attempt that runs finds that the file has ended, and throws its copy away.
+      or (f.status = 'FINALIZING' and f.updated_at <= pg_catalog.now() - interval '2 days')
     limit 1000 for update skip locked
   )
-  update app_public.files as f set status = 'EXPIRED'
+  update app_public.files as f
+  set status = late.becomes, error = case late.becomes when 'REJECTED' then 'UPLOAD_UNVERIFIED' end
   from late where f.org_id = late.org_id and f.id = late.id;
   get diagnostics expired = row_count;
   return expired;
@@ -1930,19 +1950,37 @@ CREATE OR REPLACE FUNCTION app_private.resume_files(attempt app_private.attempt)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
-  resumed integer;
+  added integer;
+  hurried integer;
 begin
   perform app_private.enter_attempt(resume_files.attempt);
-  select pg_catalog.count(app_private.enqueue('files__finalize', f.id, org_id => f.org_id)) into resumed
-  from app_public.files as f
-  where f.status = 'FINALIZING' and f.updated_at < pg_catalog.now() - interval '1 hour'
-    and not exists (
-      select from graphile_worker._private_jobs as j
-      where j.key = pg_catalog.concat_ws(':', 'files__finalize', f.org_id, f.id)
-    );
-  return resumed;
+  with late as (
+    select f.org_id, f.id, pg_catalog.concat_ws(':', 'files__finalize', f.org_id, f.id) as key
+    from app_public.files as f
+    where f.status = 'FINALIZING' and f.updated_at < pg_catalog.now() - interval '1 hour'
+  ), hurry as (
+    update graphile_worker._private_jobs as j
+    set attempts = 0, revision = j.revision + 1, run_at = pg_catalog.now(), last_error = null,
+      updated_at = pg_catalog.now(), priority = app_private.next_turn(j.payload ->> 'orgId')
+    from late
+    where j.key = late.key and j.locked_at is null
+      and app_private.error_code(j.last_error) in ('UNAVAILABLE', 'TIMEOUT', 'CONFLICT')
+    returning j.id
+  )
+  select
+    (
+      select pg_catalog.count(app_private.enqueue('files__finalize', late.id, org_id => late.org_id)) from late
+      where not exists (select from graphile_worker._private_jobs as j where j.key = late.key)
+    ),
+    (select pg_catalog.count(*) from hurry)
+  into added, hurried;
+  if hurried > 0 then
+    perform pg_catalog.pg_notify('jobs:insert', pg_catalog.json_build_object('r', pg_catalog.random(), 'count', hurried)::text);
+  end if;
+  return added + hurried;
 end;
 $function$
 ;

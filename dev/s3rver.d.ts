@@ -6,6 +6,11 @@ declare module '@20minutes/s3rver' {
     configureBuckets(): Promise<unknown>;
     store: {
       deleteObject(bucket: string, key: string): Promise<void>;
+      putObjectMultipart(
+        bucket: string,
+        uploadId: string,
+        parts: readonly { number: number }[],
+      ): Promise<unknown>;
       getResourcePath(bucket: string, key: string | undefined, resource: string): string;
     };
     callback(): import('node:http').RequestListener;

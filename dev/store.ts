@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -52,6 +52,7 @@ export async function openLocalStore({
   // Of bodies that ended early: the client knows, and nobody else need.
   server.on('error', () => {});
   keepFolders(server.store);
+  refuseMissingParts(server.store);
   mendSignatures();
   await server.configureBuckets();
 
@@ -96,6 +97,24 @@ function keepFolders(store: Server['store']): void {
     }
   };
 }
+
+/** Joining parts of which one is not there, the server would end by an error that nobody catches. */
+function refuseMissingParts(store: Server['store']): void {
+  const S3Error: S3ErrorClass = createRequire(import.meta.url)(
+    '@20minutes/s3rver/lib/models/error.js',
+  );
+  const putTogether = store.putObjectMultipart.bind(store);
+  store.putObjectMultipart = async (bucketName, uploadId, parts) => {
+    const folder = join(store.getResourcePath(bucketName, undefined, 'uploads'), uploadId);
+    const looked = parts.map(({ number }) => access(join(folder, String(number))));
+    await Promise.all(looked).catch(() => {
+      throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.');
+    });
+    return putTogether(bucketName, uploadId, parts);
+  };
+}
+
+type S3ErrorClass = new (code: string, message: string) => Error;
 
 /**
  * What the server verifies is not quite what was signed: it encodes the query less, and so

@@ -76,4 +76,19 @@ describe('a log line', () => {
     });
     expect(lineOf({ ...job, outcome: 'dead', error })?.level).toBe('error');
   });
+
+  test('of files is an error where bytes are gone, and warns of orphans and of a store that is down', () => {
+    const compared = {
+      type: 'filesReconciled',
+      resumed: 0,
+      orphans: 0,
+      lost: 0,
+      durationMs: 1,
+    } as const;
+    expect(lineOf(compared)?.level).toBe('info');
+    expect(lineOf({ ...compared, orphans: 1 })?.level).toBe('warn');
+    expect(lineOf({ ...compared, lost: 1 })?.level).toBe('error');
+    expect(lineOf({ type: 'storeBreaker', isOpen: true })?.level).toBe('warn');
+    expect(lineOf({ type: 'storeBreaker', isOpen: false })?.level).toBe('info');
+  });
 });

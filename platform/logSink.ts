@@ -67,6 +67,24 @@ function toLine(observation: Observation): Line {
       } as const;
       return { level: level[job.outcome], message: 'job', fields: withError };
     }
+    case 'uploadDeclared':
+    case 'uploadFinalized':
+    case 'objectsDeleted':
+      return { level: 'debug', message: uploadMessages[observation.type], fields };
+    case 'uploadEnded':
+      return { level: 'info', message: 'upload verified', fields };
+    case 'uploadsExpired':
+      return { level: 'info', message: 'uploads expired', fields };
+    case 'filesReconciled': {
+      const { orphans, lost } = observation;
+      const level = lost > 0 ? 'error' : orphans > 0 ? 'warn' : 'info';
+      return { level, message: 'store and files compared', fields };
+    }
+    case 'storeBreaker': {
+      const { isOpen } = observation;
+      const message = isOpen ? 'the store of files is down' : 'the store of files is back';
+      return { level: isOpen ? 'warn' : 'info', message, fields };
+    }
     case 'processReady':
       return { level: 'info', message: 'ready', fields };
     case 'processDraining':
@@ -77,6 +95,12 @@ function toLine(observation: Observation): Line {
     }
   }
 }
+
+const uploadMessages = {
+  uploadDeclared: 'upload declared',
+  uploadFinalized: 'upload finalized',
+  objectsDeleted: 'objects deleted',
+};
 
 function requestLevel({ route, status }: { route: string; status: number }): Level {
   if (probeRoutes.includes(route)) return 'debug';

@@ -163,3 +163,43 @@ test('no metric tells who asked', async () => {
   metrics.sink({ ...request, userHash: 'cafecafecafecafe', orgHash: 'beefbeefbeefbeef' });
   expect(await metrics.renderPrometheus()).not.toMatch(/cafecafe|beefbeef|r1/);
 });
+
+describe('uploads', () => {
+  test('are counted by what became of them, and timed', async () => {
+    const ended = { type: 'uploadEnded', fileId: 'f', durationMs: 200 } as const;
+    metrics.sink({ ...ended, error: null });
+    metrics.sink({ ...ended, error: 'UPLOAD_MISSING' });
+    metrics.sink({ type: 'uploadDeclared', isInParts: true });
+    metrics.sink({ type: 'uploadsExpired', files: 3 });
+    expect(await series('rowhouse_upload_verification_duration_count')).toEqual([
+      'rowhouse_upload_verification_duration_count{outcome="ready"} 1',
+      'rowhouse_upload_verification_duration_count{outcome="UPLOAD_MISSING"} 1',
+    ]);
+    expect(await series('rowhouse_uploads_declared_total')).toEqual([
+      'rowhouse_uploads_declared_total{form="parts"} 1',
+    ]);
+    expect(await series('rowhouse_uploads_expired_total')).toEqual([
+      'rowhouse_uploads_expired_total 3',
+    ]);
+  });
+
+  test('say whether the store is held to be down, and how often it began to be', async () => {
+    metrics.sink({ type: 'storeBreaker', isOpen: true });
+    expect(await series('rowhouse_store_breaker')).toEqual(['rowhouse_store_breaker 1']);
+    metrics.sink({ type: 'storeBreaker', isOpen: false });
+    expect(await series('rowhouse_store_breaker')).toEqual(['rowhouse_store_breaker 0']);
+    expect(await series('rowhouse_store_breaks_total')).toEqual(['rowhouse_store_breaks_total 1']);
+  });
+
+  test('have what a reconciliation did about files and objects', async () => {
+    metrics.sink({ type: 'filesReconciled', resumed: 2, orphans: 1, lost: 4, durationMs: 9 });
+    metrics.sink({ type: 'objectsDeleted', reason: 'orphan', objects: 1 });
+    expect(await series('rowhouse_files_resumed_total')).toEqual([
+      'rowhouse_files_resumed_total 2',
+    ]);
+    expect(await series('rowhouse_files_lost_total')).toEqual(['rowhouse_files_lost_total 4']);
+    expect(await series('rowhouse_objects_deleted_total')).toEqual([
+      'rowhouse_objects_deleted_total{reason="orphan"} 1',
+    ]);
+  });
+});

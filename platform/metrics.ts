@@ -10,6 +10,7 @@ import type {
   Sink,
   WebhookReceived,
 } from './observer.ts';
+import { makeUploadMetrics } from './uploadMetrics.ts';
 
 /** The metrics of a process. */
 export type Metrics = {
@@ -53,6 +54,7 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
   const clerk = makeClerkMetrics(meter);
   const jobs = makeJobMetrics(meter);
   const recordQueue = makeQueueMetrics(meter);
+  const recordUpload = makeUploadMetrics(meter);
   const closeProcess = observeProcess(meter);
 
   return {
@@ -70,6 +72,7 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
       else if (observation.type === 'jobFinished') jobs.finished(observation);
       else if (observation.type === 'jobsSwept') jobs.swept(observation.jobs);
       else if (observation.type === 'queueSampled') recordQueue(observation);
+      else recordUpload(observation);
     },
     async renderPrometheus() {
       const { resourceMetrics } = await exporter.collect();

@@ -119,6 +119,43 @@ export type QueueSampled = {
   }[];
 };
 
+/** A file was declared. */
+type UploadDeclared = { type: 'uploadDeclared'; isInParts: boolean };
+
+/** An owner said that the bytes are there, perhaps again. */
+type UploadFinalized = { type: 'uploadFinalized' };
+
+/** The bytes of a file were verified. */
+type UploadEnded = {
+  type: 'uploadEnded';
+  fileId: string;
+  /** Why the file was rejected; null for one that is ready. */
+  error: ErrorCode | null;
+  /** Of the attempt. */
+  durationMs: number;
+};
+
+/** Uploads ended that nobody finalized in time, or that could not be verified. */
+type UploadsExpired = { type: 'uploadsExpired'; files: number };
+
+/** Objects of files that have ended, or of none, were deleted. */
+type ObjectsDeleted = { type: 'objectsDeleted'; reason: 'ended' | 'orphan'; objects: number };
+
+/** Files and store were compared. */
+export type FilesReconciled = {
+  type: 'filesReconciled';
+  /** Files on their way that had stopped, and go on. */
+  resumed: number;
+  /** Objects that no file wants; they are deleted. */
+  orphans: number;
+  /** Ready files whose objects are gone. */
+  lost: number;
+  durationMs: number;
+};
+
+/** The store of files is asked no more for a while, or again. */
+type StoreBreaker = { type: 'storeBreaker'; isOpen: boolean };
+
 /** The process does its work. */
 type ProcessReady = {
   type: 'processReady';
@@ -145,6 +182,13 @@ export type Observation =
   | JobFinished
   | JobsSwept
   | QueueSampled
+  | UploadDeclared
+  | UploadFinalized
+  | UploadEnded
+  | UploadsExpired
+  | ObjectsDeleted
+  | FilesReconciled
+  | StoreBreaker
   | ProcessReady
   | ProcessDraining;
 

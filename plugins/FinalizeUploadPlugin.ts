@@ -1,7 +1,8 @@
 import { sideEffectWithPgClient } from 'postgraphile/@dataplan/pg';
-import { access, type FieldArgs, type ObjectStep, object } from 'postgraphile/grafast';
+import { access, context, type FieldArgs, type ObjectStep, object } from 'postgraphile/grafast';
 import { extendSchema } from 'postgraphile/utils';
 import { RowhouseError } from '../platform/errors/registry.ts';
+import type { Observation } from '../platform/observer.ts';
 import { makeReadNodeId } from './uploads.ts';
 
 /** `finalizeUpload` and `abortUpload`: what the owner says of an upload. The worker does the rest. */
@@ -10,18 +11,26 @@ export const FinalizeUploadPlugin = extendSchema((build) => {
   if (!files) throw new Error('Uploads need the files table.');
   const readFileId = makeReadNodeId(build, 'File');
 
-  /** Calls a function that says whether the caller owns such a file. */
-  const tell = (sql: string) => (_$root: unknown, fieldArgs: FieldArgs) => {
+  /** Calls a function that says whether the caller owns such a file, and reports what was done. */
+  const tell = (sql: string, told?: Observation) => (_$root: unknown, fieldArgs: FieldArgs) => {
     const $input = fieldArgs.getRaw('input');
-    const $told = sideEffectWithPgClient(files.executor, $input, async (client, input) => {
-      const id = readFileId((input as { id: unknown }).id);
-      if (id === null) throw new RowhouseError('NOT_FOUND');
-      const { rows } = await client.query<{ is_done: boolean | null }>({ text: sql, values: [id] });
-      const isDone = rows[0]?.is_done;
-      if (isDone == null) throw new RowhouseError('NOT_FOUND');
-      if (!isDone) throw new RowhouseError('CONFLICT');
-      return { id };
-    });
+    const $told = sideEffectWithPgClient(
+      files.executor,
+      { input: $input, uploads: context().get('uploads') },
+      async (client, { input, uploads }) => {
+        const id = readFileId((input as { id: unknown }).id);
+        if (id === null) throw new RowhouseError('NOT_FOUND');
+        const { rows } = await client.query<{ is_done: boolean | null }>({
+          text: sql,
+          values: [id],
+        });
+        const isDone = rows[0]?.is_done;
+        if (isDone == null) throw new RowhouseError('NOT_FOUND');
+        if (!isDone) throw new RowhouseError('CONFLICT');
+        if (told) uploads?.observe(told);
+        return { id };
+      },
+    );
     return object({
       result: files.get({ id: access($told, 'id') }),
       clientMutationId: access($input, 'clientMutationId'),
@@ -116,7 +125,9 @@ export const FinalizeUploadPlugin = extendSchema((build) => {
     objects: {
       Mutation: {
         plans: {
-          finalizeUpload: tell('select app_hidden.finalize_file($1) as is_done'),
+          finalizeUpload: tell('select app_hidden.finalize_file($1) as is_done', {
+            type: 'uploadFinalized',
+          }),
           abortUpload: tell('select app_hidden.abort_upload($1) as is_done'),
         },
       },

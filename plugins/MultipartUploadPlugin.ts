@@ -219,24 +219,30 @@ export const MultipartUploadPlugin = extendSchema((build) => {
 
           completeMultipartUpload(_$root, fieldArgs) {
             const $input = fieldArgs.getRaw('input');
-            const $told = sideEffectWithPgClient(files.executor, $input, async (client, input) => {
-              const { id: globalId, parts } = input as CompleteInput;
-              const id = readFileId(globalId);
-              if (id === null) throw new RowhouseError('NOT_FOUND');
-              const file = await ownFile(client, id);
-              if (file.part_size === null) throw new RowhouseError('CONFLICT');
-              const inOrder = parts.toSorted((a, b) => a.partNumber - b.partNumber);
-              const isWhole =
-                inOrder.length === shapeOf(file).count &&
-                inOrder.every(({ partNumber, etag }, i) => partNumber === i + 1 && isEtag(etag));
-              if (!isWhole) throw badParts();
-              const { rows } = await client.query<{ is_done: boolean }>({
-                text: 'select app_hidden.complete_multipart($1, $2) as is_done',
-                values: [id, JSON.stringify(inOrder)],
-              });
-              if (!rows[0]?.is_done) throw new RowhouseError('CONFLICT');
-              return { id };
-            });
+            const $asked = { input: $input, uploads: context().get('uploads') };
+            const $told = sideEffectWithPgClient(
+              files.executor,
+              $asked,
+              async (client, { input, uploads }) => {
+                const { id: globalId, parts } = input as CompleteInput;
+                const id = readFileId(globalId);
+                if (id === null) throw new RowhouseError('NOT_FOUND');
+                const file = await ownFile(client, id);
+                if (file.part_size === null) throw new RowhouseError('CONFLICT');
+                const inOrder = parts.toSorted((a, b) => a.partNumber - b.partNumber);
+                const isWhole =
+                  inOrder.length === shapeOf(file).count &&
+                  inOrder.every(({ partNumber, etag }, i) => partNumber === i + 1 && isEtag(etag));
+                if (!isWhole) throw badParts();
+                const { rows } = await client.query<{ is_done: boolean }>({
+                  text: 'select app_hidden.complete_multipart($1, $2) as is_done',
+                  values: [id, JSON.stringify(inOrder)],
+                });
+                if (!rows[0]?.is_done) throw new RowhouseError('CONFLICT');
+                uploads?.observe({ type: 'uploadFinalized' });
+                return { id };
+              },
+            );
             return object({
               result: files.get({ id: access($told, 'id') }),
               clientMutationId: access($input, 'clientMutationId'),

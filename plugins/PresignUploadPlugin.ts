@@ -120,7 +120,7 @@ export const PresignUploadPlugin = extendSchema((build) => {
               files.executor,
               { input: $input, uploads: context().get('uploads') },
               async (client, { input, uploads }) => {
-                const { storage, limits } = required(uploads);
+                const { storage, limits, observe } = required(uploads);
                 const { fileName, contentType, byteSize, checksumSha256, document } =
                   input as Input;
                 const documentId = document == null ? null : readDocumentId(document);
@@ -138,7 +138,9 @@ export const PresignUploadPlugin = extendSchema((build) => {
                 });
                 const [created] = rows;
                 if (!created) throw new Error('No file was created.');
-                if (created.part_size !== null) return { id: created.id, upload: null };
+                const isInParts = created.part_size !== null;
+                observe({ type: 'uploadDeclared', isInParts });
+                if (isInParts) return { id: created.id, upload: null };
                 const upload = await storage.sign.upload({
                   key: created.incoming_key,
                   contentType: contentType.toLowerCase(),

@@ -1,10 +1,12 @@
 import { RowhouseError } from '../platform/errors/registry.ts';
+import type { Observe } from '../platform/observer.ts';
 import type { Storage } from '../services/storage/openStorage.ts';
 import './context.ts';
 
 /** What the API knows of uploads: the store, and the limits that hold where an organization has none of its own. */
 export type Uploads = {
   storage: Pick<Storage, 'sign' | 'startMultipart' | 'abortMultipart'>;
+  observe: Observe;
   limits: UploadLimits;
   /** How long a URL for a part is valid. */
   urlTtlSeconds: number;

@@ -74,7 +74,7 @@ export function openParts(
     pool,
     usePrepared: hasSessions,
     limits: travellingLimits,
-    uploads: openUploads(config, lifecycle),
+    uploads: openUploads(config, lifecycle, observe),
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [

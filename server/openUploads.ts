@@ -1,5 +1,6 @@
 import type { Config } from '../platform/config/settings.ts';
 import type { Lifecycle } from '../platform/lifecycle.ts';
+import type { Observe } from '../platform/observer.ts';
 import type { Uploads } from '../plugins/uploads.ts';
 import { openStorage } from '../services/storage/openStorage.ts';
 
@@ -13,13 +14,22 @@ const deadlineMs = 700;
 export function openUploads(
   config: Config<'api'>,
   lifecycle: Pick<Lifecycle, 'opened'>,
+  observe: Observe,
 ): Uploads | undefined {
   const { s3BucketUploads: bucket, awsRegion: region, s3Endpoint: endpoint } = config;
   if (!bucket) return undefined;
-  const storage = openStorage({ bucket, region, endpoint, timeoutMs: deadlineMs, deadlineMs });
+  const storage = openStorage({
+    bucket,
+    region,
+    endpoint,
+    timeoutMs: deadlineMs,
+    deadlineMs,
+    onBreaker: (isOpen) => observe({ type: 'storeBreaker', isOpen }),
+  });
   lifecycle.opened('storage', () => storage.close());
   return {
     storage,
+    observe,
     limits: {
       allowedTypes: config.uploadAllowedTypes,
       maxBytes: config.uploadMaxBytes,

@@ -20,6 +20,13 @@ logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
-const services = openFileServices(config, lifecycle);
-const all = { ...tasks, ...makeReconcileTask(config), ...makeFileTasks(services) };
-await runWorker(config, all, log, lifecycle);
+await runWorker(
+  config,
+  (observe) => ({
+    ...tasks,
+    ...makeReconcileTask(config),
+    ...makeFileTasks(openFileServices(config, lifecycle, observe)),
+  }),
+  log,
+  lifecycle,
+);

@@ -1,5 +1,6 @@
 import type { Config } from '../platform/config/settings.ts';
 import type { Lifecycle } from '../platform/lifecycle.ts';
+import type { Observe } from '../platform/observer.ts';
 import { makeScanner } from '../services/scanner/makeScanner.ts';
 import { openStorage } from '../services/storage/openStorage.ts';
 import type { FileServices } from './files/services.ts';
@@ -11,10 +12,17 @@ const scannerTimeoutMs = 120_000;
 export function openFileServices(
   config: Config<'worker'>,
   lifecycle: Pick<Lifecycle, 'opened'>,
+  observe: Observe,
 ): FileServices | undefined {
   const { s3BucketUploads: bucket, awsRegion: region, s3Endpoint: endpoint, clamavUrl } = config;
   if (!bucket) return undefined;
-  const storage = openStorage({ bucket, region, endpoint, timeoutMs: config.s3TimeoutMs });
+  const storage = openStorage({
+    bucket,
+    region,
+    endpoint,
+    timeoutMs: config.s3TimeoutMs,
+    onBreaker: (isOpen) => observe({ type: 'storeBreaker', isOpen }),
+  });
   lifecycle.opened('storage', () => storage.close());
   return { storage, scan: clamavUrl ? makeScanner(clamavUrl, scannerTimeoutMs) : undefined };
 }

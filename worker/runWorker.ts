@@ -6,7 +6,12 @@ import type { Lifecycle } from '../platform/lifecycle.ts';
 import { makePseudonym } from '../platform/logging.ts';
 import { makeLogSink } from '../platform/logSink.ts';
 import { openMetrics } from '../platform/metrics.ts';
-import { makeObserver, type Observation, type QueueSampled } from '../platform/observer.ts';
+import {
+  makeObserver,
+  type Observation,
+  type Observe,
+  type QueueSampled,
+} from '../platform/observer.ts';
 import { crontab } from './crontab.ts';
 import { openListener } from './listener.ts';
 import { openRunner } from './openRunner.ts';
@@ -20,7 +25,7 @@ const sampleMs = 10_000;
 /** Opens what a worker is made of, and runs jobs of these tasks until it is closed. */
 export async function runWorker(
   config: Config<'worker'>,
-  tasks: Tasks,
+  makeTasks: (observe: Observe) => Tasks,
   log: Logger,
   lifecycle: Pick<Lifecycle, 'opened'>,
 ): Promise<void> {
@@ -42,7 +47,7 @@ export async function runWorker(
   const runner = openRunner({
     connectionString: config.databaseWorkerUrl,
     poolSize: config.databasePoolSize,
-    tasks,
+    tasks: makeTasks(observe),
     crontab,
     concurrency,
     graceMs,

@@ -355,7 +355,7 @@ export const settings = {
     section: 'Uploads',
     kind: wholeNumber(5_242_880, 5_368_709_120),
     default: '16777216',
-    meaning: 'The size of a part; larger where a file would have more than 10 000 of them.',
+    meaning: 'The size of a part; larger where a file would have more than 1 000 of them.',
     unit: 'bytes',
     tradeOff: 'Larger parts are fewer requests, and more to send again when one breaks.',
     reveal: 'value',

@@ -28,6 +28,7 @@ describe('the registry', () => {
       UPLOAD_CHECKSUM_MISMATCH: 409,
       UPLOAD_TYPE_MISMATCH: 409,
       UPLOAD_EXPIRED: 410,
+      UPLOAD_UNVERIFIED: 503,
       UPLOAD_INFECTED: 422,
       TIMEOUT: 504,
       UNAVAILABLE: 503,

@@ -125,6 +125,14 @@ export const errorCodes = {
     remedy: 'Declare it again, and finalize as soon as it is uploaded.',
     isRetryable: false,
   },
+  UPLOAD_UNVERIFIED: {
+    status: 503,
+    message: 'The file could not be verified in time.',
+    meaning:
+      'In `File.error`: for two days the store or the virus scanner did not let it be looked at.',
+    remedy: 'Declare it again and upload it.',
+    isRetryable: false,
+  },
   UPLOAD_INFECTED: {
     status: 422,
     message: 'The file contains a virus.',

@@ -1,5 +1,5 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { makeCaller } from './makeCaller.ts';
 
 const failure = (status: number, name = 'Failure') =>
@@ -50,6 +50,21 @@ describe('a call', () => {
       code: 'UNAVAILABLE',
     });
     expect(work.tries).toBe(3);
+  });
+
+  test('tells once that the store is down, and once that it is back', async () => {
+    const told: boolean[] = [];
+    const call = makeCaller({ timeoutMs: 1_000, onBreaker: (isOpen) => told.push(isOpen) });
+    const fail = () => call(failing(failure(500)), { mayRepeat: false }).catch(() => {});
+    for (let i = 0; i < 12; i += 1) await fail();
+    expect(told).toEqual([true]);
+    jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 10_000);
+    await fail();
+    expect(told).toEqual([true]);
+    jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 10_000);
+    await call(failing(failure(500), 0));
+    jest.restoreAllMocks();
+    expect(told).toEqual([true, false]);
   });
 
   test('that must not happen twice is tried once', async () => {

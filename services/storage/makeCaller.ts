@@ -5,6 +5,7 @@ import {
   ExponentialBackoff,
   handleWhen,
   isBrokenCircuitError,
+  noop,
   retry,
   wrap,
 } from 'cockatiel';
@@ -23,6 +24,11 @@ type CallOptions = {
   signal?: AbortSignal | undefined;
   /** False for what must not happen twice. */
   mayRepeat?: boolean;
+  /**
+   * For one try, of what takes the store long. Such a call goes past the breaker: all others
+   * would wait for it where it is the one that finds out whether the store is back.
+   */
+  longTimeoutMs?: number;
 };
 
 /** The limits of calls. */
@@ -31,6 +37,8 @@ type CallerOptions = {
   timeoutMs: number;
   /** For all tries together; unlimited where absent. */
   deadlineMs?: number | undefined;
+  /** Told when the store begins to count as down, and when it is back. */
+  onBreaker?: ((isOpen: boolean) => void) | undefined;
 };
 
 /** Tries after the first. */
@@ -48,7 +56,7 @@ const budget = { most: 10, earned: 0.1 };
  * @throws from calls: StorageError where the store said no, RowhouseError `UNAVAILABLE`
  * where it is away, slow or out of order.
  */
-export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
+export function makeCaller({ timeoutMs, deadlineMs, onBreaker }: CallerOptions): Call {
   let retriesLeft = budget.most;
   const mayRetry = (error: unknown): boolean => {
     if (!isPassing(error) || retriesLeft < 1) return false;
@@ -59,21 +67,34 @@ export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
     breaker: new ConsecutiveBreaker(breaksAfter),
     halfOpenAfter: asksAgainMs,
   });
+  let isOpen = false;
+  const tell = (isOpenNow: boolean) => {
+    // It breaks again each time that the store is asked whether it is back.
+    if (isOpen !== isOpenNow) onBreaker?.(isOpenNow);
+    isOpen = isOpenNow;
+  };
+  breaker.onBreak(() => tell(true));
+  breaker.onReset(() => tell(false));
   const again = retry(handleWhen(mayRetry), {
     maxAttempts: maxRetries,
     backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }),
   });
   const repeated = wrap(again, breaker);
+  const policyFor = (mayRepeat: boolean, isLong: boolean) => {
+    if (isLong) return mayRepeat ? again : noop;
+    return mayRepeat ? repeated : breaker;
+  };
 
-  return async (work, { signal, mayRepeat = true } = {}) => {
+  return async (work, { signal, mayRepeat = true, longTimeoutMs } = {}) => {
     const outer = [signal, deadlineMs === undefined ? undefined : AbortSignal.timeout(deadlineMs)];
     const given = outer.filter((each) => each !== undefined);
-    const policy = mayRepeat ? repeated : breaker;
+    const limitMs = longTimeoutMs ?? timeoutMs;
+    const policy = policyFor(mayRepeat, longTimeoutMs !== undefined);
     try {
       const result = await policy.execute(
         () => {
           for (const each of given) each.throwIfAborted();
-          return work(AbortSignal.any([...given, AbortSignal.timeout(timeoutMs)]));
+          return work(AbortSignal.any([...given, AbortSignal.timeout(limitMs)]));
         },
         given.length > 0 ? AbortSignal.any(given) : undefined,
       );
@@ -105,5 +126,9 @@ function isPassing(error: unknown): boolean {
   if (!(error instanceof S3ServiceException)) return true;
   const status = error.$metadata.httpStatusCode ?? 0;
   const isBusy = status === 429 || status === 408 || error.name === 'SlowDown';
-  return isBusy || status >= 500 || status < 400 || error.name === 'RequestTimeTooSkewed';
+  // An answer without a body, to HEAD, does not say RequestTimeTooSkewed.
+  const isClockSet = 'clockSkewCorrected' in error.$metadata;
+  return (
+    isBusy || isClockSet || status >= 500 || status < 400 || error.name === 'RequestTimeTooSkewed'
+  );
 }

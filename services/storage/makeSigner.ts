@@ -68,7 +68,8 @@ export function makeSigner(client: S3Client, bucket: string): Signer {
   ): Promise<SignedRequest> {
     const { protocol, hostname, host, port, pathname } = await base;
     const names = new Set(['host', ...Object.keys(headers).map((name) => name.toLowerCase())]);
-    const signingDate = new Date();
+    // The store's time, as its answers have told it.
+    const signingDate = new Date(Date.now() + client.config.systemClockOffset);
     const signed = await presigner.presign(
       {
         method,

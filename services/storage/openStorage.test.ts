@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { openStorage, type Storage } from './openStorage.ts';
@@ -8,8 +8,10 @@ let server: Server;
 let storage: Storage;
 
 /** Opens a store that answers as it is told, with a time limit of 300 ms. */
-async function open(answer: (response: ServerResponse) => void): Promise<void> {
-  server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1');
+async function open(
+  answer: (response: ServerResponse, request: IncomingMessage) => void,
+): Promise<void> {
+  server = createServer((request, response) => answer(response, request)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   storage = openStorage({
@@ -26,6 +28,17 @@ afterEach(() => {
   server.close();
 });
 
+/** Answers with so many pieces, one every 100 ms. */
+function trickle(response: ServerResponse, piece: string, times: number): void {
+  response.writeHead(200, { 'Content-Length': String(piece.length * times) });
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(piece);
+    sent += 1;
+    if (sent === times || response.destroyed) clearInterval(timer);
+  }, 100);
+}
+
 async function readAll(): Promise<string> {
   const pieces: Buffer[] = [];
   for await (const piece of storage.read('key')) pieces.push(piece);
@@ -35,15 +48,14 @@ async function readAll(): Promise<string> {
 describe('reading an object', () => {
   test('may take longer than the time limit, as long as bytes keep coming', async () => {
     await open((response) => {
-      response.writeHead(200, { 'Content-Length': '8' });
-      let sent = 0;
-      const timer = setInterval(() => {
-        response.write('x');
-        sent += 1;
-        if (sent === 8) clearInterval(timer);
-      }, 100);
+      trickle(response, 'x'.repeat(20_000), 8);
     });
-    expect(await readAll()).toBe('xxxxxxxx');
+    expect(await readAll()).toBe('x'.repeat(160_000));
+  });
+
+  test('ends when they only trickle in', async () => {
+    await open((response) => trickle(response, 'x', 100));
+    await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('ends when no more bytes come', async () => {
@@ -62,4 +74,59 @@ describe('reading an object', () => {
     await open(() => {});
     await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
+});
+
+describe('copying an object', () => {
+  const source = { key: 'incoming', byteSize: 2_000n, contentType: 'text/plain', etag: '"x"' };
+
+  test('ends when nobody answers, and keeps no other call waiting', async () => {
+    await open(() => {});
+    const copies = Array.from({ length: 12 }, () => storage.copy(source, 'files'));
+    for (const copy of await Promise.allSettled(copies)) {
+      expect(copy).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
+    }
+  }, 10_000);
+
+  test('may take as long as the object is large', async () => {
+    await open((response) => {
+      setTimeout(() => response.end('<CopyObjectResult><ETag>x</ETag></CopyObjectResult>'), 600);
+    });
+    await storage.copy({ ...source, byteSize: 100_000_000n }, 'files');
+  });
+});
+
+describe('a clock that is 20 minutes off', () => {
+  const behindMs = 20 * 60_000;
+  const upload = {
+    key: 'incoming',
+    contentType: 'text/plain',
+    byteSize: 1n,
+    checksumSha256: 'x',
+    ttlSeconds: 60,
+  };
+
+  test.each([
+    ['the head of an object', () => storage.head('key').then((found) => found?.byteSize)],
+    ['an object', () => readAll().then((text) => BigInt(text.length))],
+  ])(
+    'keeps nobody from %s, and signatures have the time of the store from then on',
+    async (_, ask) => {
+      const storeMs = () => Date.now() + behindMs;
+      await open((response, { headers, method }) => {
+        const [, year, month, day, hour, minute, second] =
+          /^(....)(..)(..)T(..)(..)(..)Z$/.exec(String(headers['x-amz-date'])) ?? [];
+        const sentMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+        response.setHeader('Date', new Date(storeMs()).toUTCString());
+        if (Math.abs(storeMs() - sentMs) < 15 * 60_000) {
+          response.setHeader('Content-Length', '1');
+          return void response.end(method === 'HEAD' ? undefined : 'x');
+        }
+        response.writeHead(403, { 'Content-Type': 'application/xml' });
+        response.end('<Error><Code>RequestTimeTooSkewed</Code></Error>');
+      });
+      expect(await ask()).toBe(1n);
+      const { expiresAt } = await storage.sign.upload(upload);
+      expect(Math.abs(expiresAt.getTime() - storeMs() - 60_000)).toBeLessThan(30_000);
+    },
+  );
 });

@@ -51,10 +51,12 @@ export type Storage = {
   /** Keys under a prefix, in pages. */
   list(prefix: string, signal?: AbortSignal): AsyncIterable<{ key: string; changedAt: Date }[]>;
   startMultipart(key: string, contentType: string): Promise<string>;
+  /** Joins the parts to an object of so many bytes. */
   completeMultipart(
     key: string,
     uploadId: string,
     parts: readonly UploadedPart[],
+    byteSize: number,
     signal?: AbortSignal,
   ): Promise<void>;
   /** Does nothing where there is no such upload. */
@@ -75,21 +77,29 @@ export type StorageOptions = {
   region: string;
   /** Another store than AWS's. */
   endpoint?: string | undefined;
-  /** For one try, and between two pieces of a body. */
+  /** For one try, and how long a body may stand still. Copying takes longer, by the size. */
   timeoutMs: number;
   /** For all tries of a call; unlimited where absent. */
   deadlineMs?: number;
+  /** In bytes; S3's own limits by default. */
+  largestCopy?: { whole: number; part: number };
+  /** Told when the store begins to count as down, and when it is back. */
+  onBreaker?: (isOpen: boolean) => void;
   /** By default what the SDK finds. */
   credentials?: S3ClientConfig['credentials'];
 };
 
-/** The largest object that is copied in one call. */
-const maxSingleCopy = 5n * 1024n ** 3n;
-const copyPartSize = 1024n ** 3n;
+/** The largest object that S3 copies in one call, and the parts of those that are larger. */
+const largestCopy = { whole: 5 * 1024 ** 3, part: 1024 ** 3 };
+
+/** Bytes per second: what is slower, within a store and from it, counts as standing still. */
+const slowestCopy = 8 * 1024 ** 2;
+const slowestRead = 64 * 1024;
 
 /** Opens the bucket of uploads. Asks nobody. */
 export function openStorage(options: StorageOptions): Storage {
   const { bucket: Bucket, region, endpoint, timeoutMs, deadlineMs, credentials } = options;
+  const { whole: maxSingleCopy, part: copyPartSize } = options.largestCopy ?? largestCopy;
   const client = new S3Client({
     region,
     ...(endpoint && { endpoint, forcePathStyle: true }),
@@ -100,56 +110,93 @@ export function openStorage(options: StorageOptions): Storage {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: timeoutMs, httpsAgent: { maxSockets: 200 } },
   });
-  const call = makeCaller({ timeoutMs, deadlineMs });
-  // Copying takes the store as long as the object is large.
-  const callLong = makeCaller({ timeoutMs: Math.max(timeoutMs, 300_000) });
+  const call = makeCaller({ timeoutMs, deadlineMs, onBreaker: options.onBreaker });
+  // Copying and joining take the store as long as the object is large.
+  const longTimeoutMs = (byteSize: number) =>
+    timeoutMs + Math.ceil((byteSize / slowestCopy) * 1000);
   // Of another store nobody knows whether it computed the checksum or repeats what it was told.
   const isTrusted = endpoint === undefined;
 
   async function copyInParts(source: CopySource, Key: string, signal?: AbortSignal) {
+    const byteSize = Number(source.byteSize);
+    const UploadId = await startMultipart(Key, source.contentType, signal);
+    try {
+      const parts: UploadedPart[] = [];
+      for (let from = 0; from < byteSize; from += copyPartSize) {
+        const to = Math.min(from + copyPartSize, byteSize);
+        const partNumber = parts.length + 1;
+        const { CopyPartResult } = await call(
+          (abortSignal) =>
+            client.send(
+              new UploadPartCopyCommand({
+                Bucket,
+                Key,
+                UploadId,
+                PartNumber: partNumber,
+                CopySource: `${Bucket}/${source.key}`,
+                CopySourceIfMatch: source.etag,
+                CopySourceRange: `bytes=${from}-${to - 1}`,
+              }),
+              { abortSignal },
+            ),
+          { signal, longTimeoutMs: longTimeoutMs(to - from) },
+        );
+        parts.push({ partNumber, etag: CopyPartResult?.ETag ?? '' });
+      }
+      await join(Key, UploadId, parts, byteSize, signal);
+    } catch (error) {
+      // Should this fail too, the bucket's lifecycle ends it.
+      await abortMultipart(Key, UploadId).catch(() => {});
+      throw error;
+    }
+  }
+
+  async function startMultipart(Key: string, ContentType: string, signal?: AbortSignal) {
     const { UploadId } = await call(
       (abortSignal) =>
-        client.send(
-          new CreateMultipartUploadCommand({ Bucket, Key, ContentType: source.contentType }),
-          { abortSignal },
-        ),
+        client.send(new CreateMultipartUploadCommand({ Bucket, Key, ContentType }), {
+          abortSignal,
+        }),
       { signal },
     );
-    const parts: { PartNumber: number; ETag: string | undefined }[] = [];
-    for (let from = 0n; from < source.byteSize; from += copyPartSize) {
-      const to = from + copyPartSize < source.byteSize ? from + copyPartSize : source.byteSize;
-      const PartNumber = parts.length + 1;
-      const { CopyPartResult } = await callLong(
-        (abortSignal) =>
-          client.send(
-            new UploadPartCopyCommand({
-              Bucket,
-              Key,
-              UploadId,
-              PartNumber,
-              CopySource: `${Bucket}/${source.key}`,
-              CopySourceIfMatch: source.etag,
-              CopySourceRange: `bytes=${from}-${to - 1n}`,
-            }),
-            { abortSignal },
-          ),
-        { signal },
-      );
-      parts.push({ PartNumber, ETag: CopyPartResult?.ETag });
-    }
-    await callLong(
+    if (!UploadId) throw new RowhouseError('UNAVAILABLE');
+    return UploadId;
+  }
+
+  async function join(
+    Key: string,
+    UploadId: string,
+    parts: readonly UploadedPart[],
+    byteSize: number,
+    signal?: AbortSignal,
+  ) {
+    const Parts = parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag }));
+    await call(
       (abortSignal) =>
         client.send(
           new CompleteMultipartUploadCommand({
             Bucket,
             Key,
             UploadId,
-            MultipartUpload: { Parts: parts },
+            MultipartUpload: { Parts },
           }),
           { abortSignal },
         ),
-      { signal, mayRepeat: false },
+      // One that was sent and not answered may happen yet.
+      { signal, mayRepeat: false, longTimeoutMs: longTimeoutMs(byteSize) },
     );
+  }
+
+  async function abortMultipart(Key: string, UploadId: string, signal?: AbortSignal) {
+    try {
+      await call(
+        (abortSignal) =>
+          client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal }),
+        { signal },
+      );
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
   }
 
   return {
@@ -196,8 +243,9 @@ export function openStorage(options: StorageOptions): Storage {
       if (Body) yield* withoutStalls(Body as Readable, timeoutMs, signal);
     },
     async copy(source, Key, signal) {
-      if (source.byteSize > maxSingleCopy) return copyInParts(source, Key, signal);
-      await callLong(
+      const byteSize = Number(source.byteSize);
+      if (byteSize > maxSingleCopy) return copyInParts(source, Key, signal);
+      await call(
         (abortSignal) =>
           client.send(
             new CopyObjectCommand({
@@ -211,7 +259,7 @@ export function openStorage(options: StorageOptions): Storage {
             { abortSignal },
           ),
         // One that was sent and not answered may happen yet.
-        { signal, mayRepeat: false },
+        { signal, mayRepeat: false, longTimeoutMs: longTimeoutMs(byteSize) },
       );
     },
     async remove(Key, signal) {
@@ -242,44 +290,9 @@ export function openStorage(options: StorageOptions): Storage {
         ContinuationToken = page.NextContinuationToken;
       } while (ContinuationToken);
     },
-    async startMultipart(Key, ContentType) {
-      const { UploadId } = await call((abortSignal) =>
-        client.send(new CreateMultipartUploadCommand({ Bucket, Key, ContentType }), {
-          abortSignal,
-        }),
-      );
-      if (!UploadId) throw new RowhouseError('UNAVAILABLE');
-      return UploadId;
-    },
-    async completeMultipart(Key, UploadId, parts, signal) {
-      const Parts = parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag }));
-      await callLong(
-        (abortSignal) =>
-          client.send(
-            new CompleteMultipartUploadCommand({
-              Bucket,
-              Key,
-              UploadId,
-              MultipartUpload: { Parts },
-            }),
-            { abortSignal },
-          ),
-        { signal },
-      );
-    },
-    async abortMultipart(Key, UploadId, signal) {
-      try {
-        await call(
-          (abortSignal) =>
-            client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), {
-              abortSignal,
-            }),
-          { signal },
-        );
-      } catch (error) {
-        if (!isMissing(error)) throw error;
-      }
-    },
+    startMultipart: (key, contentType) => startMultipart(key, contentType),
+    completeMultipart: join,
+    abortMultipart,
     close: () => client.destroy(),
   };
 }
@@ -299,21 +312,29 @@ async function untilAnswered<Result>(
   }
 }
 
-/** The pieces of a body; one that does not come in time ends it. */
+/**
+ * The pieces of a body. It ends when it has been waited for longer than `timeoutMs` in all,
+ * beyond what its pieces would take at the slowest rate: bytes that trickle in keep nobody.
+ */
 async function* withoutStalls(
   body: Readable,
   timeoutMs: number,
   signal?: AbortSignal,
 ): AsyncIterable<Buffer> {
   const stop = () => body.destroy(new RowhouseError('UNAVAILABLE', { cause: 'stalled' }));
-  let timer = setTimeout(stop, timeoutMs);
+  let patienceMs = timeoutMs;
+  let askedMs = performance.now();
+  let timer = setTimeout(stop, patienceMs);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    for await (const piece of body) {
+    for await (const piece of body as AsyncIterable<Buffer>) {
       // Whoever reads may take their time.
       clearTimeout(timer);
-      yield piece as Buffer;
-      timer = setTimeout(stop, timeoutMs);
+      const earnedMs = (piece.length / slowestRead) * 1000;
+      patienceMs = Math.min(timeoutMs, patienceMs - (performance.now() - askedMs) + earnedMs);
+      yield piece;
+      askedMs = performance.now();
+      timer = setTimeout(stop, Math.max(0, patienceMs));
     }
   } catch (error) {
     signal?.throwIfAborted();

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { killApis, killWorkers, spoilStore } from '../files/storms.ts';
+import { killApis, killWorkers, raceAroundFinalize, spoilStore } from '../files/storms.ts';
 import { type FaultyStore, openFaultyStore } from '../support/faultyStore.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
 
@@ -7,6 +7,7 @@ import { type FileGround, openFileGround } from '../support/files.ts';
 
 const kills = Number(process.env.FILE_KILLS ?? 50);
 const stormMs = Number(process.env.FILE_STORM_MS ?? 60_000);
+const races = Number(process.env.FILE_RACES ?? 1_000);
 const hour = 3_600_000;
 
 let ground: FileGround;
@@ -32,6 +33,16 @@ test(
   async () => {
     ground = await openFileGround();
     say(await killApis(ground, kills));
+  },
+  hour,
+);
+
+test(
+  `${races} files are replaced around finalizing: what is ready is what was declared`,
+  async () => {
+    ground = await openFileGround();
+    await ground.startWorker();
+    say(await raceAroundFinalize(ground, races));
   },
   hour,
 );

@@ -1,20 +1,63 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { type FaultyStore, openFaultyStore } from '../support/faultyStore.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
-import { killApis, killWorkers } from './storms.ts';
+import { openPausingDatabase, openPausingStore, type PausingWay } from '../support/pausing.ts';
+import { apiSteps, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
+import { spoilStore } from './storms.ts';
 
-/** The short form of kills; the long one, and a store that fails in every way, are in test/faults/uploads.test.ts. */
+/** The short form of faults around uploads; the long ones are in test/faults. */
 
 let ground: FileGround;
+let store: PausingWay;
+const closing: (() => Promise<void>)[] = [];
+beforeEach(() => {
+  closing.length = 0;
+});
 afterEach(async () => {
+  for (const close of closing) await close();
   await ground.close();
 });
 
-test('a worker killed while it verifies loses no file, and leaves nothing behind', async () => {
-  ground = await openFileGround();
-  expect(await killWorkers(ground, 2)).toContain('all ready');
+async function openHeld(login: 'apiUrl' | 'workerUrl') {
+  const held = await openFileGround({}, async (endpoint) => {
+    store = await openPausingStore(endpoint);
+    closing.push(store.close);
+    return store.url;
+  });
+  const database = await openPausingDatabase(held.database[login]);
+  closing.push(database.close);
+  return { held, ways: { store, database } };
+}
+
+const named = <Step extends { name: string }>(steps: readonly Step[], ...names: string[]) =>
+  steps.filter(({ name }) => names.includes(name));
+
+test('a worker killed while it copies, accepts or tidies up loses no file, and leaves nothing behind', async () => {
+  const { held, ways } = await openHeld('workerUrl');
+  ground = held;
+  const steps = named(
+    workerSteps,
+    'has the copy, unanswered',
+    'has committed, unanswered',
+    'deletes the upload',
+  );
+  expect(await killWorkersAt(ground, ways, steps, 1)).toContain('3 files acknowledged, all ready');
 }, 120_000);
 
-test('an API killed while it declares loses no file that it acknowledged', async () => {
-  ground = await openFileGround();
-  expect(await killApis(ground, 1)).toContain('all ready');
+test('an API killed before or after it declares loses no file that it acknowledged', async () => {
+  const { held, ways } = await openHeld('apiUrl');
+  ground = held;
+  const steps = named(apiSteps, 'has declared, unanswered', 'has finalized, unanswered');
+  expect(await killApisAt(ground, ways, steps, 1)).toContain('2 files acknowledged, all ready');
+}, 120_000);
+
+test('a store that fails in every way keeps no file, and no client of the API', async () => {
+  let faulty: FaultyStore | undefined;
+  ground = await openFileGround({}, async (endpoint) => {
+    faulty = await openFaultyStore(endpoint);
+    closing.push(faulty.close);
+    return faulty.url;
+  });
+  if (!faulty) throw new Error('There is no store.');
+  expect(await spoilStore(ground, faulty, 2_400)).toContain('all ready');
 }, 120_000);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openStorage } from '../../services/storage/openStorage.ts';
 import {
   declarationOf,
   type FileGround,
@@ -72,6 +73,43 @@ describe('a large file', () => {
       error: 'UPLOAD_CHECKSUM_MISMATCH',
     });
     await ground.idle();
+  });
+
+  test('of which a part never arrived is rejected', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const { parts } = await sign(file.id, [{ partNumber: 1 }]);
+    const { headers } = await put(parts[0].upload, slices[0] ?? bytes);
+    await complete(file.id, [
+      { partNumber: 1, etag: headers.get('etag') ?? '' },
+      { partNumber: 2, etag: '"00000000000000000000000000000000"' },
+    ]);
+    expect(await ground.settled(file.id)).toMatchObject({
+      status: 'REJECTED',
+      error: 'UPLOAD_MISSING',
+    });
+  });
+
+  test('over what the store copies at once is copied in parts', async () => {
+    const { AWS_REGION: region = '', S3_BUCKET_UPLOADS: bucket = '' } = ground.settings;
+    const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' } = ground.settings;
+    const storage = openStorage({
+      bucket,
+      region,
+      endpoint: ground.settings.S3_ENDPOINT,
+      timeoutMs: 5_000,
+      largestCopy: { whole: partSize, part: 5 * 1024 ** 2 },
+      credentials: { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY },
+    });
+    const url = `${ground.settings.S3_ENDPOINT}/${bucket}/incoming/large`;
+    expect((await fetch(url, { method: 'PUT', body: bytes })).status).toBe(200);
+    const source = await storage.head('incoming/large');
+    if (!source) throw new Error('Nothing was put.');
+    await storage.copy({ ...source, key: 'incoming/large' }, 'files/large');
+    const pieces: Buffer[] = [];
+    for await (const piece of storage.read('files/large')) pieces.push(piece);
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    for (const key of ['incoming/large', 'files/large']) await storage.remove(key);
+    storage.close();
   });
 
   test('can be given up', async () => {

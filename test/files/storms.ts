@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 /** Faults around uploads, in a short and in a long form. */
 
 /** What the driver was told is there, by the id of the file. */
-type Acknowledged = Map<string, Buffer>;
+export type Acknowledged = Map<string, Buffer>;
 
 /** Kills the worker in the middle of finalizing, again and again. */
 export async function killWorkers(ground: FileGround, times: number): Promise<string> {
@@ -122,8 +122,39 @@ export async function spoilStore(
   return `${compared}; ${store.hit} requests spoiled; the API answered ${timesMs.length} times, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, slowest ${at(0.999)} ms`;
 }
 
+/** Replaces what was uploaded while it is verified: what is ready has the bytes that were declared. */
+export async function raceAroundFinalize(ground: FileGround, times: number): Promise<string> {
+  const [bytes, others] = [Buffer.from('Sell more anvils.'), Buffer.from('Sell less anvils.')];
+  const outcomes: Record<string, number> = {};
+  for (let done = 0; done < times; done += 5) {
+    await Promise.all(
+      Array.from({ length: 5 }, async () => {
+        const { file, upload } = await ground.presign(bytes);
+        await put(upload, Math.random() < 0.5 ? bytes : others);
+        let isOver = false;
+        const replacing = (async () => {
+          while (!isOver) {
+            const body = Math.random() < 0.5 ? bytes : others;
+            await put(upload, body).catch(() => {});
+          }
+        })();
+        await ground.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+        const settled = await ground.settled(file.id, 60_000);
+        isOver = true;
+        await replacing;
+        outcomes[settled.error ?? settled.status] =
+          (outcomes[settled.error ?? settled.status] ?? 0) + 1;
+        if (settled.status !== 'READY') return;
+        const response = await fetch(settled.downloadUrl?.url ?? '');
+        expect(Buffer.from(await response.arrayBuffer())).toEqual(bytes);
+      }),
+    );
+  }
+  return `${times} races around finalize: ${JSON.stringify(outcomes)}`;
+}
+
 /** Every file that was acknowledged is ready with its bytes; after the sweep nothing else is there. */
-async function compare(ground: FileGround, acknowledged: Acknowledged): Promise<string> {
+export async function compare(ground: FileGround, acknowledged: Acknowledged): Promise<string> {
   // What waits for its next attempt need not wait here; but while the breaker is open each one is wasted.
   let nextHurryMs = 0;
   const hurry = async () => {

@@ -19,3 +19,21 @@ test('makes a file ready that arrived as it was declared, and hands out the same
   expect(response.headers.get('content-disposition')).toBe('attachment; filename=notes.txt');
   expect(response.headers.get('x-content-type-options')).toBe('nosniff');
 });
+
+test('is watched without its name: by logs, and by the metrics of API and worker', async () => {
+  const fileName = 'the-secret-of-acme.txt';
+  await ground.upload(bytes, { fileName });
+  const line = await ground.worker.line(({ msg }) => msg === 'upload verified');
+  expect(line).toMatchObject({ error: null });
+  const logged = JSON.stringify([ground.api.logs, ground.worker.lines]);
+  expect(logged).not.toContain(fileName);
+  const ready = await ground.worker.line(({ msg }) => msg === 'ready');
+  for (const [url, metric] of [
+    [ground.api.url, 'rowhouse_uploads_finalized_total'],
+    [ready.url, 'rowhouse_upload_verification_duration_count{outcome="ready"}'],
+  ] as const) {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toContain(`\n${metric} `);
+    expect(text).not.toContain(fileName);
+  }
+});

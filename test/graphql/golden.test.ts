@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openTestDatabase, type TestCaller, type TestDatabase } from '../support/database.ts';
 import { makeOperations, type RunOperation } from '../support/operations.ts';
 import { makeRecordingPool, type RecordingPool, type Statement } from '../support/recordingPool.ts';
+import { isSigned, signingOnly, withoutSignature } from '../support/signingOnly.ts';
 import { addGoldenRows } from './rows.ts';
 
 /**
@@ -27,7 +28,7 @@ let schemaDatabase: TestDatabase;
 beforeAll(async () => {
   schemaDatabase = await openTestDatabase();
   recording = makeRecordingPool(schemaDatabase.api);
-  run = await makeOperations(recording.pool);
+  run = await makeOperations(recording.pool, signingOnly);
 });
 afterAll(() => schemaDatabase.close());
 
@@ -105,6 +106,7 @@ function decode(text: string): unknown[] | undefined {
 function named(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   if (/^[0-9a-f]{8}-[0-9a-f]{4}-7/.test(value) && !value.startsWith('00000000')) return '<new id>';
+  if (isSigned(value)) return withoutSignature(value);
   if (/^20\d\d-\d\d-\d\dT/.test(value) && !value.startsWith('2020')) return '<now>';
   return value;
 }

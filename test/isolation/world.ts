@@ -69,6 +69,7 @@ const unreachableStore: Uploads = {
     timeoutMs: 100,
     deadlineMs: 100,
   }),
+  observe: () => {},
   limits: {
     allowedTypes: ['*/*'],
     maxBytes: 1e9,

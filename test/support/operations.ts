@@ -5,7 +5,7 @@ import type { ExecutionResult } from 'postgraphile/graphql';
 import type { Claims } from '../../db/claims.ts';
 import { stateOf } from '../../server/http/requestState.ts';
 import { tellErrors } from '../../server/OperationsPlugin.ts';
-import { makePreset } from '../../server/preset.ts';
+import { makePreset, type PresetOptions } from '../../server/preset.ts';
 import type { TestCaller } from './database.ts';
 
 /** Runs an operation as a caller, in this process and without HTTP. */
@@ -15,9 +15,12 @@ export type RunOperation = (
   variables?: Record<string, unknown>,
 ) => Promise<ExecutionResult>;
 
-/** Builds the API's schema over a pool. */
-export async function makeOperations(pool: Pool): Promise<RunOperation> {
-  const preset = makePreset({ pool });
+/** Builds the API's schema over a pool; without a bucket for uploads unless told. */
+export async function makeOperations(
+  pool: Pool,
+  uploads?: PresetOptions['uploads'],
+): Promise<RunOperation> {
+  const preset = makePreset({ pool, uploads });
   const { schema, resolvedPreset } = await makeSchema(preset);
   return async (caller, source, variables) => {
     // As much of a request as the preset reads.

@@ -19,7 +19,12 @@ export async function purgeObjects(
   storage: Storage,
   fileId: string,
   multipartUploadId: string | null | undefined,
-  { attempt, signal, withClient }: Pick<TaskContext, 'attempt' | 'signal' | 'withClient'>,
+  {
+    attempt,
+    signal,
+    withClient,
+    observe,
+  }: Pick<TaskContext, 'attempt' | 'signal' | 'withClient' | 'observe'>,
 ): Promise<void> {
   const { rows } = await withClient((client) =>
     client.query('select * from app_private.file_to_purge($1, $2)', [attempt, fileId]),
@@ -30,9 +35,13 @@ export async function purgeObjects(
     await storage.abortMultipart(wanted.incoming_key, multipartUploadId, signal);
   }
   await storage.remove(wanted.incoming_key, signal);
+  let objects = 1;
   for await (const page of storage.list(wanted.object_prefix, signal)) {
     for (const { key } of page) {
-      if (key !== wanted.object_key) await storage.remove(key, signal);
+      if (key === wanted.object_key) continue;
+      await storage.remove(key, signal);
+      objects += 1;
     }
   }
+  observe({ type: 'objectsDeleted', reason: 'ended', objects });
 }

@@ -35,6 +35,7 @@ export function makeFilesFinalize(services: FileServices): Task {
     payload: z.object({ rowId: z.uuid() }),
     timeoutMs: 3_600_000,
     async run({ rowId }, context) {
+      const startedMs = performance.now();
       const { attempt, signal, withClient, complete } = context;
       const { rows } = await withClient((client) =>
         client.query('select * from app_private.file_to_finalize($1, $2)', [attempt, rowId]),
@@ -58,7 +59,11 @@ export function makeFilesFinalize(services: FileServices): Task {
       });
       // Deleted meanwhile. Should this fail, the reconciliation finds the copy.
       if (!isThere && key) await storage.remove(key, signal);
-      if (!verdict.isAsDeclared) context.log.info({ code: verdict.error }, 'upload rejected');
+      if (isThere) {
+        const error = verdict.isAsDeclared ? null : verdict.error;
+        const durationMs = Math.round(performance.now() - startedMs);
+        context.observe({ type: 'uploadEnded', fileId: rowId, error, durationMs });
+      }
     },
   });
 }
@@ -95,13 +100,13 @@ async function findOut(services: FileServices, file: File, signal: AbortSignal):
 /** Joins what was uploaded in parts. False where a part is not there. */
 async function joinParts(
   { storage }: FileServices,
-  { incoming_key: key, multipart_upload_id: uploadId, parts }: File,
+  { incoming_key: key, multipart_upload_id: uploadId, parts, byte_size: byteSize }: File,
   signal: AbortSignal,
 ): Promise<boolean> {
   // An earlier attempt may have joined them.
   if (!uploadId || (await storage.head(key, signal))) return true;
   try {
-    await storage.completeMultipart(key, uploadId, parts ?? [], signal);
+    await storage.completeMultipart(key, uploadId, parts ?? [], Number(byteSize), signal);
   } catch (error) {
     // Or joins them now.
     if (isMissing(error)) return true;

@@ -9,8 +9,8 @@ const maxPerRun = 10_000;
 const concurrency = 8;
 
 /**
- * Finds what row and store disagree about, both ways, and rows whose job is gone. Runs by
- * the clock. Objects that no row wants are deleted. A file that is ready and whose object
+ * Finds what row and store disagree about, both ways, and has files go on that have lost
+ * their job, or wait because the store was away. Runs by the clock. Objects that no row wants are deleted. A file that is ready and whose object
  * is gone is told to operators: nothing can bring it back, and nothing but somebody with
  * the keys of the bucket can have taken it.
  */
@@ -22,12 +22,12 @@ export function makeFilesReconcile({ storage }: FileServices): Task {
     }),
     timeoutMs: 3_600_000,
     async run({ minAgeSeconds }, context) {
-      const { attempt, signal, withClient, log } = context;
+      const { attempt, signal, withClient, log, observe } = context;
+      const startedMs = performance.now();
       const ask = async <Row extends object>(sql: string, ...values: unknown[]) =>
         (await withClient((client) => client.query<Row>(sql, [attempt, ...values]))).rows;
 
-      await ask('select app_private.resume_files($1)');
-      let removed = 0;
+      let orphans = 0;
       for (const area of ['incoming/', 'files/']) {
         for await (const page of storage.list(area, signal)) {
           const old = page.filter(
@@ -38,11 +38,18 @@ export function makeFilesReconcile({ storage }: FileServices): Task {
             old.map(({ key }) => key),
           );
           for (const { key } of unneeded) await storage.remove(key, signal);
-          removed += unneeded.length;
+          orphans += unneeded.length;
         }
       }
+      // The store is there: what waits for it need not wait for its next attempt.
+      const [answer] = await ask<{ resumed: number }>(
+        'select app_private.resume_files($1) as resumed',
+      );
+      const resumed = answer?.resumed ?? 0;
       const lost = await findLost(ask, storage, signal, log);
-      if (removed + lost > 0) log.warn({ removed, lost }, 'store and files disagreed');
+      if (orphans > 0) observe({ type: 'objectsDeleted', reason: 'orphan', objects: orphans });
+      const durationMs = Math.round(performance.now() - startedMs);
+      observe({ type: 'filesReconciled', resumed, orphans, lost, durationMs });
     },
   });
 }

@@ -343,7 +343,7 @@ describe('who is gone from Clerk', () => {
     expect(rows).toEqual([{ title: 'Plan' }]);
   });
 
-  test('a user: nothing personal is left, their documents in organizations stay', async () => {
+  test('a user: nothing personal is left, their documents and files in organizations stay', async () => {
     await told(user(1, 'Alice'), membership(1, 1, 'member'));
     await database.provision(aliceAlone);
     for (const [caller, title] of [
@@ -353,8 +353,24 @@ describe('who is gone from Clerk', () => {
       await commitAs(database, caller, (c) =>
         c.query('insert into app_public.documents (title) values ($1)', [title]),
       );
+      await commitAs(database, caller, (c) =>
+        c.query(
+          `select app_hidden.create_file($1, 'text/plain', 1, repeat('A', 43) || '=', null,
+            '{"allowedTypes": ["*/*"], "maxBytes": 1, "singleMaxBytes": 1, "ttlSeconds": 1, "quotaFiles": 1, "quotaBytes": 1}')`,
+          [title],
+        ),
+      );
     }
     await told(gone({ userId: 'user_alice' }, 2));
+    const { rows: files } = await database.superuser.query(
+      'select org_id, file_name from app_public.files',
+    );
+    expect(files).toEqual([{ org_id: 'org_acme', file_name: 'Ours' }]);
+    // The objects follow.
+    const { rows: jobs } = await database.superuser.query(
+      "select payload ->> 'orgId' as org from graphile_worker._private_jobs where key like 'files__purge:%'",
+    );
+    expect(jobs).toEqual([{ org: 'user_alice' }]);
     expect(await mirror()).toMatchObject({
       users: [{ id: 'user_alice', email: null, name: null }],
       memberships: [],

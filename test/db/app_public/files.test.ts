@@ -6,11 +6,14 @@ import { addJob, asWorker, over, takeJob } from '../attempts.ts';
 import {
   admin,
   alice,
+  aliceAtGlobex,
   ask,
   bob,
   carol,
   commitAs,
   denied,
+  editor,
+  globexAdmin,
   nobody,
   provisionAll,
 } from '../callers.ts';
@@ -58,6 +61,13 @@ async function create(caller: TestCaller = alice, more = {}): Promise<string> {
   return rows[0].id;
 }
 
+async function createDocument(caller: TestCaller): Promise<string> {
+  const { rows } = await commitAs(database, caller, (client) =>
+    client.query("insert into app_public.documents (title) values ('Plan') returning id"),
+  );
+  return rows[0].id;
+}
+
 async function statusOf(id: string): Promise<string | undefined> {
   const { rows } = await database.superuser.query(
     'select status from app_public.files where id = $1',
@@ -83,14 +93,44 @@ const finalize = move('finalize_file');
 const abort = move('abort_upload');
 
 describe('rows', () => {
-  test('are read by members of the organization, and by nobody else', async () => {
+  const seenBy = async (id: string, caller: TestCaller) =>
+    (await ask(database, caller, 'select from app_public.files where id = $1', [id])).rowCount ===
+    1;
+  const files = { ...bob, permissions: ['org:files:manage'] };
+
+  test('are read by their owner and by managers of files, and by nobody else', async () => {
     const id = await create();
-    const seen = async (caller: TestCaller) =>
-      (await ask(database, caller, 'select from app_public.files where id = $1', [id])).rowCount;
-    expect(await seen(alice)).toBe(1);
-    expect(await seen(bob)).toBe(1);
-    expect(await seen(carol)).toBe(0);
-    expect(await seen(nobody)).toBe(0);
+    for (const caller of [alice, admin, files]) expect(await seenBy(id, caller)).toBe(true);
+    for (const caller of [bob, editor, carol, globexAdmin, aliceAtGlobex, nobody]) {
+      expect(await seenBy(id, caller)).toBe(false);
+    }
+  });
+
+  test('of a document are read by whoever reads the document', async () => {
+    const id = await create(editor, { document: await createDocument(alice) });
+    for (const caller of [alice, editor, admin, files]) expect(await seenBy(id, caller)).toBe(true);
+    for (const caller of [bob, carol, globexAdmin, nobody]) {
+      expect(await seenBy(id, caller)).toBe(false);
+    }
+  });
+
+  test('are given to a document only by who may change it; others hear what they hear of none', async () => {
+    const document = await createDocument(alice);
+    for (const caller of [alice, editor, admin]) await create(caller, { document });
+    const answer = (given: string) =>
+      create(bob, { document: given }).catch(({ code, table, constraint, message }) => {
+        // The message goes to the log alone.
+        expect(message).toBeDefined();
+        return { code, table, constraint };
+      });
+    const unknown = await answer('00000000-0000-7000-8000-000000000009');
+    expect(unknown).toEqual({
+      code: '23503',
+      table: 'files',
+      constraint: 'files_document_id_fkey',
+    });
+    expect(await answer(document)).toEqual(unknown);
+    expect(await answer(await createDocument(carol))).toEqual(unknown);
   });
 
   test('are added by create_file alone, and never without claims', async () => {
@@ -114,12 +154,7 @@ describe('rows', () => {
   });
 
   test('lose their document when it is deleted, also once they are ready', async () => {
-    const document = await commitAs(database, alice, async (client) => {
-      const { rows } = await client.query(
-        "insert into app_public.documents (title) values ('Plan') returning id",
-      );
-      return rows[0].id;
-    });
+    const document = await createDocument(alice);
     const id = await create(alice, { document });
     await makeReady(id);
     await commitAs(database, alice, (client) =>
@@ -223,6 +258,117 @@ describe('a file moves forward', () => {
     expect(none[0].moved).toBe(false);
     expect((await accept('test-worker')).rows[0].moved).toBe(true);
     expect((await accept('test-worker')).rows[0].moved).toBe(false);
+  });
+});
+
+describe('by the clock', () => {
+  const age = (id: string, by: string) =>
+    database.superuser.query(
+      `set session_replication_role = replica;
+       update app_public.files set updated_at = now() - interval '${by}' where id = '${id}';
+       set session_replication_role = origin`,
+    );
+  const jobs = async () =>
+    (
+      await database.superuser.query(
+        `select split_part(key, ':', 3) as id, attempts, last_error, run_at <= now() as is_due
+         from graphile_worker._private_jobs where key like 'files__finalize:%'`,
+      )
+    ).rows;
+  /** As if it had failed so often; the last attempt was the 25th. */
+  const fail = (id: string, code: string, attempts: number) =>
+    database.superuser.query(
+      `update graphile_worker._private_jobs
+       set attempts = $3, last_error = $2 || ': no', run_at = now() + interval '5 hours' where key = $1`,
+      [`files__finalize:org_acme:${id}`, code, attempts],
+    );
+  async function run(name: string): Promise<number> {
+    const attempt = await takeJob(database, await addJob(database, 'clock', { key: name }));
+    const { rows } = await asWorker(database, (client) =>
+      client.query(`select app_private.${name}($1) as files`, [attempt]),
+    );
+    return rows[0].files;
+  }
+
+  test.each([
+    ['waits for the store', 'UNAVAILABLE', 7],
+    ['failed for good, since the store was away', 'UNAVAILABLE', 25],
+    ['failed for good, since it took too long', 'TIMEOUT', 25],
+  ])('a file goes on whose job %s', async (_, code, attempts) => {
+    const id = await create();
+    await finalize(alice, id);
+    await fail(id, code, attempts);
+    expect(await run('resume_files')).toBe(0);
+    await age(id, '61 minutes');
+    expect(await run('resume_files')).toBe(1);
+    expect(await jobs()).toEqual([{ id, attempts: 0, last_error: null, is_due: true }]);
+  });
+
+  test('one whose job failed by an error of its own is left to operators', async () => {
+    const id = await create();
+    await finalize(alice, id);
+    await fail(id, 'INTERNAL', 25);
+    await age(id, '61 minutes');
+    expect(await run('resume_files')).toBe(0);
+    expect(await jobs()).toMatchObject([{ attempts: 25 }]);
+  });
+
+  test('one that runs is left alone', async () => {
+    const id = await create();
+    await finalize(alice, id);
+    await fail(id, 'UNAVAILABLE', 3);
+    await database.superuser.query(
+      "update graphile_worker._private_jobs set locked_by = 'x', locked_at = now()",
+    );
+    await age(id, '61 minutes');
+    expect(await run('resume_files')).toBe(0);
+  });
+
+  test('one that could not be verified in two days is rejected, and frees what it used', async () => {
+    const [late, early, pending] = [await create(), await create(), await create()];
+    for (const id of [late, early]) await finalize(alice, id);
+    await age(late, '49 hours');
+    await age(early, '47 hours');
+    expect(await run('expire_files')).toBe(1);
+    const { rows } = await database.superuser.query(
+      'select id, status, error from app_public.files order by id',
+    );
+    expect(rows).toEqual([
+      { id: late, status: 'REJECTED', error: 'UPLOAD_UNVERIFIED' },
+      { id: early, status: 'FINALIZING', error: null },
+      { id: pending, status: 'PENDING', error: null },
+    ]);
+    expect(await usageOf('org_acme')).toEqual({ files: 2, bytes: 20 });
+  });
+});
+
+describe('the audit trail', () => {
+  test('has each step of a file, and neither its name nor where it lies', async () => {
+    const id = await create();
+    await makeReady(id);
+    await commitAs(database, admin, (client) =>
+      client.query('delete from app_public.files where id = $1', [id]),
+    );
+    const { rows } = await database.superuser.query(
+      `select action::text, actor_id, changed, old_values ->> 'status' as was, new_values ->> 'status' as becomes,
+         old_values, new_values
+       from app_public.audit_events where table_name = 'files' and row_id = $1 order by id`,
+      [id],
+    );
+    expect(
+      rows.map(({ action, actor_id, was, becomes }) => [action, actor_id, was, becomes]),
+    ).toEqual([
+      ['INSERT', 'user_alice', null, 'PENDING'],
+      ['UPDATE', 'user_alice', 'PENDING', 'FINALIZING'],
+      ['UPDATE', null, 'FINALIZING', 'READY'],
+      ['DELETE', 'user_admin', 'READY', null],
+    ]);
+    for (const { old_values, new_values } of rows) {
+      const told = Object.keys({ ...old_values, ...new_values });
+      for (const name of ['file_name', 'checksum_sha256', 'object_key', 'object_etag', 'parts']) {
+        expect(told).not.toContain(name);
+      }
+    }
   });
 });
 

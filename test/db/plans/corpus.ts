@@ -18,7 +18,7 @@ export async function writeCorpus(superuser: Pool): Promise<void> {
     for (const statement of rows) await client.query(statement);
     await client.query('commit');
     // Nobody but this function decides when statistics change.
-    for (const table of ['users', 'organizations', 'memberships', 'documents']) {
+    for (const table of ['users', 'organizations', 'memberships', 'documents', 'files']) {
       await client.query(`alter table app_public.${table} set (autovacuum_enabled = false)`);
     }
     // Of all rows, where a sample would tip a plan one day and not the next.
@@ -56,4 +56,11 @@ const rows = [
      lateral (select n % 100 as org, n / 100 % 11 as turn, 'Document ' || n as title,
        'Notes on topic' || abs(hashint4(n)) % 50 || ' and subject' || abs(hashint4(n + 1)) % 2000 || ' for the spring release' as body,
        timestamptz '2025-06-01' + n * interval '2 minutes' as at) as document`,
+
+  // Every tenth document has a file, of the same owner.
+  `insert into app_public.files (org_id, id, owner_id, document_id, file_name, content_type, byte_size, checksum_sha256,
+     status, object_key, ready_at, expires_at, created_at, updated_at)
+   select org_id, id, owner_id, id, 'notes.txt', 'text/plain', 11, repeat('A', 43) || '=',
+     'READY', 'files/' || id, created_at, created_at, created_at, created_at
+   from app_public.documents where ('x' || substr(id::text, 5, 4) || substr(id::text, 10, 4))::bit(32)::int / 100 % 10 = 0`,
 ];

@@ -107,6 +107,24 @@ export const operations: Operation[] = [
     maxBuffers: pageBuffers,
   },
   {
+    name: 'files',
+    query: /* GraphQL */ `{
+      files {
+        edges { cursor node { id fileName status document { id } } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }`,
+    // Of each row the document, twice: to know whether it may be read, and to show it.
+    maxBuffers: pageBuffers + 21 * 8,
+  },
+  {
+    name: 'documents-with-files',
+    query: /* GraphQL */ `{
+      documents { edges { cursor node { id files(first: 3) { edges { cursor node { id fileName } } } } } }
+    }`,
+    maxBuffers: pageBuffers + 21 * 8,
+  },
+  {
     name: 'create',
     query: /* GraphQL */ `mutation {
       createDocument(input: { document: { title: "New", body: "Text" } }) { document { id title } }
