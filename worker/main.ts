@@ -2,6 +2,9 @@ import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
+import type { Observe } from '../platform/observer.ts';
+import { openConfiguredAi } from '../services/ai/openConfiguredAi.ts';
+import { makeEmbeddingTasks } from './makeEmbeddingTasks.ts';
 import { makeFileTasks } from './makeFileTasks.ts';
 import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
@@ -21,5 +24,15 @@ const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
 const services = openFileServices(config, lifecycle);
-const all = { ...tasks, ...makeReconcileTask(config), ...makeFileTasks(services) };
-await runWorker(config, all, log, lifecycle);
+/** With one way to the AI service, so that what one task learns of it all know. */
+const makeTasks = (observe: Observe) => {
+  const ai = openConfiguredAi(config, 'job', observe);
+  if (ai) lifecycle.opened('AI service', () => ai.close());
+  return {
+    ...tasks,
+    ...makeReconcileTask(config),
+    ...makeFileTasks(services),
+    ...makeEmbeddingTasks(config, ai),
+  };
+};
+await runWorker(config, makeTasks, log, lifecycle);

@@ -23,7 +23,7 @@ export type AiCall = {
 
 /** A text, and what it took. */
 export type Generated = z.output<typeof generateAnswer>;
-/** A vector for each text, in their order, and what they took. */
+/** A vector of length 1 for each text, in their order, and what they took. */
 export type Embedded = z.output<typeof embeddingsAnswer>;
 /** Whether a text is allowed, and else why. */
 export type Filtered = z.output<typeof filtersAnswer>;
@@ -130,7 +130,10 @@ export function openAiService(options: AiServiceOptions): AiService {
 
   return {
     generate: (input, call) => ask('generate', input, generateAnswer, call),
-    embed: ({ texts }, call) => ask('embed', { texts }, embeddingsOf(texts.length), call),
+    async embed({ texts }, call) {
+      const answer = await ask('embed', { texts }, embeddingsOf(texts.length), call);
+      return { ...answer, embeddings: answer.embeddings.map(unitVector) };
+    },
     filter: (input, call) => ask('filter', input, filtersAnswer, call),
     isBusy: (orgId) => gate.isShut(orgId) || tries.isClosedToWork(),
     close: () => post.close(),
@@ -158,6 +161,12 @@ function embeddingsOf(count: number) {
         (vector) => vector.length === embeddings[0]?.length && vector.some((x) => x !== 0),
       ),
   );
+}
+
+/** As Postgres keeps it, where what is next to nothing would be out of range. */
+function unitVector(vector: readonly number[]): number[] {
+  const length = Math.hypot(...vector);
+  return vector.map((x) => (Math.abs(x / length) < 1e-30 ? 0 : Math.fround(x / length)));
 }
 
 function codeFor(reason: Reason | 'notAsked'): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {

@@ -74,6 +74,14 @@ describe('the client of the AI service', () => {
     expect(model).toBe('bag-of-words-256');
   });
 
+  test('gives vectors length 1, in numbers that Postgres can hold', async () => {
+    const embeddings = [[3, 4, 1e-320]];
+    const body = JSON.stringify({ embeddings, model: 'm', promptTokens: 1 });
+    ground = await openAiGround({ fault: { kind: 'garbage', body } });
+    const answer = await ground.ai.embed({ texts: ['a'] }, makeCall());
+    expect(answer.embeddings).toEqual([[Math.fround(0.6), Math.fround(0.8), 0]]);
+  });
+
   test('tells what the filter says, of prompts and of results', async () => {
     ground = await openAiGround();
     const filter = (text: string, kind: 'prompt' | 'result') =>

@@ -4,7 +4,8 @@ import type { TestDatabase } from '../support/database.ts';
  * The rows golden cases run on, with ids and times that never change.
  *
  * Acme: Alice (admin), Bob (member), five documents a minute apart, the last two
- * at the same time. Globex: Carol, one document.
+ * at the same time. Globex: Carol, one document. Each document is as similar to the next
+ * as that one to the one after.
  */
 export async function addGoldenRows({ provision, superuser }: TestDatabase): Promise<void> {
   await provision({ userId: 'user_alice', orgId: 'org_acme', orgRole: 'admin' });
@@ -24,5 +25,8 @@ export async function addGoldenRows({ provision, superuser }: TestDatabase): Pro
       ('org_acme', 4, 'user_alice', 'Budget', 'One anvil.', '2020-01-01 00:04Z'),
       ('org_acme', 5, 'user_alice', 'Minutes', 'Nothing was decided.', '2020-01-01 00:04Z'),
       ('org_globex', 6, 'user_carol', 'Secret plan', 'Anvils from Acme.', '2020-01-01 00:05Z')
-    ) as d (org_id, n, owner_id, title, body, at)`);
+    ) as d (org_id, n, owner_id, title, body, at);
+    insert into app_hidden.document_embeddings (org_id, document_id, model, content_hash, vector)
+    select org_id, id, 'flat-2', sha256(''), array[cos(angle), sin(angle)]::real[]
+    from app_public.documents, lateral (select right(id::text, 1)::int * 0.3 as angle)`);
 }
