@@ -140,8 +140,8 @@ const operations: Record<string, Operation> = {
 
 type Reply = { status: number; body?: object; headers?: Record<string, string> };
 
-/** What a call has to look like. */
-const requestSchemas = {
+/** The bodies of calls, as the contract has them. */
+export const requestSchemas = {
   generate: z.strictObject({
     prompt: z.string().min(1).max(4_000_000),
     maxTokens: z.int().min(1).max(1_000_000),
@@ -152,9 +152,6 @@ const requestSchemas = {
     kind: z.enum(['prompt', 'result']),
   }),
 } as const;
-
-/** The limits that the contract sets to what is sent; a test holds them together. */
-export const aiRequestSchemas = requestSchemas;
 
 const names = z.object({
   orgId: z.string().min(1).max(200),

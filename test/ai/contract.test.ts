@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { testWords } from '../../dev/ai/localFaculties.ts';
-import { aiRequestSchemas, type LocalAiService, openLocalAiService } from '../../dev/aiService.ts';
+import { type LocalAiService, openLocalAiService, requestSchemas } from '../../dev/aiService.ts';
 import { projectRoot } from '../../platform/config/settings.ts';
 import {
   embeddingsAnswer,
@@ -41,9 +41,9 @@ describe('the contract of the AI service', () => {
     ['EmbeddingsAnswer', embeddingsAnswer],
     ['FiltersAnswer', filtersAnswer],
     ['Error', errorAnswer],
-    ['GenerateRequest', aiRequestSchemas.generate],
-    ['EmbeddingsRequest', aiRequestSchemas.embed],
-    ['FiltersRequest', aiRequestSchemas.filter],
+    ['GenerateRequest', requestSchemas.generate],
+    ['EmbeddingsRequest', requestSchemas.embed],
+    ['FiltersRequest', requestSchemas.filter],
   ])('says of %s what the code checks', (name, schema) => {
     expect(document.components.schemas[name]).toEqual(written(schema));
   });
