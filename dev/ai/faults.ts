@@ -14,6 +14,7 @@ export const aiFault = z
       status: z.int().min(300).max(599),
       /** As the header says it: seconds or a date. */
       retryAfter: z.string().optional(),
+      body: z.string().default('<html>not the contract</html>'),
     }),
     /** The work is done, and the answer is not JSON, or JSON of another shape. */
     z.object({ kind: z.literal('garbage'), body: z.string().default('<html>not JSON</html>') }),
@@ -48,7 +49,7 @@ export async function befallsBefore(
   if (fault.kind === 'status') {
     const header = fault.retryAfter === undefined ? {} : { 'retry-after': fault.retryAfter };
     response.writeHead(fault.status, { 'content-type': 'text/html', ...header });
-    response.end('<html>not the contract</html>');
+    response.end(fault.body);
   }
   return fault.kind !== 'hang' && fault.kind !== 'status';
 }

@@ -1,10 +1,12 @@
-/** Why a try came to nothing. All but the first two are failures of the service. */
+/** Why a try came to nothing. All but the first three are failures of the service. */
 export type Reason =
   /** It will not take this content, however often it is asked. */
   | 'rejected'
   /** 429: not from this organization, for now. */
   | 'limited'
-  /** 503, or the first call with this key still runs. */
+  /** The first call with this key still runs. */
+  | 'inProgress'
+  /** 503. */
   | 'overloaded'
   /** Another 5xx. */
   | 'failed'

@@ -12,7 +12,7 @@ type Place = { open: number; pausedUntilMs: number };
 
 /** The longest time an organization is kept out, whatever the service asks for. */
 const longestPauseMs = 60_000;
-/** So many organizations that wait are remembered. */
+/** With more organizations than this, those are forgotten that need not wait any more. */
 const maxPaused = 10_000;
 
 /** Makes a gate. Nobody waits before it: who finds no place is told at once. */

@@ -86,9 +86,8 @@ async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): 
   const parsed = errorAnswer.safeParse(readJson(await body.text()));
   if (!parsed.success || statusCode < 400) return new AiFailure('unexpected', told);
   const { code } = parsed.data.error;
-  // The first call with this key still runs, or another one took it.
-  const isOfKey = code === 'IN_PROGRESS';
-  return new AiFailure(isOfKey ? 'overloaded' : 'rejected', { ...told, cause: new Error(code) });
+  const reason = code === 'IN_PROGRESS' ? 'inProgress' : 'rejected';
+  return new AiFailure(reason, { ...told, cause: new Error(code) });
 }
 
 function readJson(text: string): unknown {

@@ -62,6 +62,8 @@ const breaksAfter = 8;
 /** An organization that was told 429 without a time waits this long. */
 const usualPauseMs = 1_000;
 
+/** It says nothing about the calls of others. */
+const isOfThisCall: ReadonlySet<Reason> = new Set(['rejected', 'limited', 'inProgress']);
 /** The same call would end the same: by its key it would get the same answer. */
 const isFinal: ReadonlySet<Reason> = new Set(['rejected', 'unexpected', 'malformed', 'oversized']);
 
@@ -75,8 +77,7 @@ export function openAiService(options: AiServiceOptions): AiService {
     deadlineMs: timeoutMs,
     breaksAfter,
     asksAgainMs,
-    // The limit of one organization says nothing about the others.
-    isFailure: (error) => !['rejected', 'limited'].includes(reasonOf(error)),
+    isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
     mayPass: (error) => !isFinal.has(reasonOf(error)),
     askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
     onFailedTry: (error, isRetried) =>

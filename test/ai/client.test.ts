@@ -261,6 +261,18 @@ describe('an AI service that is out of order', () => {
     expect(ground.of('aiBreakerOpened')).toEqual([]);
   });
 
+  test('is not said to be so where the first call of a key still runs', async () => {
+    const body = JSON.stringify({ error: { code: 'IN_PROGRESS', message: 'Wait.' } });
+    ground = await openAiGround({ fault: { kind: 'status', status: 409, body, times: 2 } });
+    expect(await ground.ai.generate(prompt, makeCall())).toMatchObject({ provider: 'local' });
+    ground.local.setFault({ kind: 'status', status: 409, body });
+    for (let i = 0; i < 10; i += 1) {
+      const failed = ground.ai.generate(prompt, makeCall());
+      await expect(failed).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
+    }
+    expect(ground.of('aiBreakerOpened')).toEqual([]);
+  });
+
   test('gets no more retries than a tenth of what succeeded, after the first ten', async () => {
     ground = await openAiGround();
     for (let i = 0; i < 30; i += 1) {
