@@ -32,19 +32,6 @@ create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 -- Tables
 
-table app_hidden.document_embeddings  -- row-level security, forced
-  org_id text not null default app_hidden.current_org_id()
-  document_id uuid not null
-  model text not null
-  content_hash bytea not null
-  vector real[] not null
-  embedded_at timestamp with time zone not null default now()
-  constraint document_embeddings_content_hash_check CHECK ((length(content_hash) = 32))
-  constraint document_embeddings_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200)))
-  constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
-  constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
-  constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
-
 table app_private.audit_retention  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
   keep interval default '2 years'::interval
@@ -195,6 +182,19 @@ table app_public.dead_letters  -- row-level security, forced
   CREATE INDEX dead_letters_org_id_created_at_id_idx ON app_public.dead_letters USING btree (org_id, created_at DESC, id DESC)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.dead_letters FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
+table app_public.document_embeddings  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  document_id uuid not null
+  model text not null
+  content_hash bytea not null
+  vector real[] not null
+  embedded_at timestamp with time zone not null default now()
+  constraint document_embeddings_content_hash_check CHECK ((length(content_hash) = 32))
+  constraint document_embeddings_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200)))
+  constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
+  constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
+  constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
+
 table app_public.documents  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
   id uuid not null default uuidv7()
@@ -316,19 +316,6 @@ table app_public.users  -- row-level security, forced
 
 -- Policies
 
-create policy all_same_org on app_hidden.document_embeddings as restrictive for all to app_user
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
-  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy insert_embedder on app_hidden.document_embeddings for insert to rowhouse_owner
-  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy select_embedder on app_hidden.document_embeddings for select to rowhouse_owner
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy select_readable on app_hidden.document_embeddings for select to app_user
-  using (EXISTS ( SELECT FROM app_public.documents d WHERE ((d.org_id = document_embeddings.org_id) AND (d.id = document_embeddings.document_id))));
-create policy update_embedder on app_hidden.document_embeddings for update to rowhouse_owner
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
-  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-
 create policy select_mover on app_private.audit_events_later for select to rowhouse_owner
   using true;
 
@@ -372,6 +359,19 @@ create policy select_queue on app_public.dead_letters for select to rowhouse_own
 create policy update_queue on app_public.dead_letters for update to rowhouse_owner
   using true
   with check true;
+
+create policy all_same_org on app_public.document_embeddings as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy insert_embedder on app_public.document_embeddings for insert to rowhouse_owner
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_embedder on app_public.document_embeddings for select to rowhouse_owner
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_readable on app_public.document_embeddings for select to app_user
+  using (EXISTS ( SELECT FROM app_public.documents d WHERE ((d.org_id = document_embeddings.org_id) AND (d.id = document_embeddings.document_id))));
+create policy update_embedder on app_public.document_embeddings for update to rowhouse_owner
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 
 create policy all_same_org on app_public.documents as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
@@ -471,11 +471,11 @@ create policy all_worker on graphile_worker._private_tasks for all to app_worker
 
 -- Grants
 
-grant select on app_hidden.document_embeddings to app_user;
-
 grant select (org_id, id, action, source, actor_id, impersonator_id, table_name, row_id, operation, changed, old_values, new_values, error_code, request_id, trace_id, created_at) on app_public.audit_events to app_user;
 
 grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
+
+grant select on app_public.document_embeddings to app_user;
 
 grant delete, select on app_public.documents to app_user;
 grant insert (title, body) on app_public.documents to app_user;
@@ -676,12 +676,12 @@ RETURN NULLIF(current_setting('jwt.user_id'::text, true), ''::text)
 grant execute on function app_hidden.current_user_id() to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.document_embedding(document uuid)
- RETURNS app_hidden.document_embeddings
+ RETURNS app_public.document_embeddings
  LANGUAGE sql
  STABLE PARALLEL SAFE
 BEGIN ATOMIC
- SELECT e.*::app_hidden.document_embeddings AS e
-    FROM app_hidden.document_embeddings e
+ SELECT e.*::app_public.document_embeddings AS e
+    FROM app_public.document_embeddings e
    WHERE ((e.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (e.document_id = document_embedding.document));
 END
 ;
@@ -703,17 +703,17 @@ RETURN (setweight(to_tsvector('english'::regconfig, title), 'A'::"char") || setw
 ;
 grant execute on function app_hidden.document_search(text,text) to app_user;
 
-CREATE OR REPLACE FUNCTION app_hidden.document_similarity(document app_public.documents, other app_hidden.document_embeddings)
+CREATE OR REPLACE FUNCTION app_hidden.document_similarity(document app_public.documents, other app_public.document_embeddings)
  RETURNS double precision
  LANGUAGE sql
  STABLE PARALLEL SAFE
 BEGIN ATOMIC
  SELECT app_hidden.dot_product(e.vector, (document_similarity.other).vector) AS dot_product
-    FROM app_hidden.document_embeddings e
+    FROM app_public.document_embeddings e
    WHERE ((e.org_id = (document_similarity.document).org_id) AND (e.document_id = (document_similarity.document).id));
 END
 ;
-grant execute on function app_hidden.document_similarity(app_public.documents,app_hidden.document_embeddings) to app_user;
+grant execute on function app_hidden.document_similarity(app_public.documents,app_public.document_embeddings) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.dot_product(a real[], b real[])
  RETURNS double precision
@@ -1270,7 +1270,7 @@ begin
     cross join lateral (
       select c.content, pg_catalog.sha256(pg_catalog.convert_to(c.content, 'UTF8')) as content_hash
     ) as t
-    left join app_hidden.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+    left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
     where d.org_id = (select app_hidden.current_org_id()) and d.id = document_to_embed.document_id
       and e.content_hash is distinct from t.content_hash;
 end;
@@ -1324,7 +1324,7 @@ begin
     for document in
       select d.id, e.document_id is null as is_missing
       from app_public.documents as d
-      left join app_hidden.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+      left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
       where d.org_id = settings.reached_org and d.id > settings.reached_id
       order by d.id limit left_to_see
     loop
@@ -2187,7 +2187,7 @@ begin
     return false;
   end if;
   perform app_private.enter_attempt(store_embedding.attempt);
-  insert into app_hidden.document_embeddings as e (document_id, model, content_hash, vector)
+  insert into app_public.document_embeddings as e (document_id, model, content_hash, vector)
   values (store_embedding.document_id, store_embedding.model, store_embedding.content_hash, store_embedding.vector)
   on conflict on constraint document_embeddings_pkey do update
     set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector, embedded_at = pg_catalog.now();
@@ -2623,8 +2623,8 @@ BEGIN ATOMIC
      d.search,
      d.created_at,
      d.updated_at
-    FROM ((app_hidden.document_embeddings this
-      JOIN app_hidden.document_embeddings e ON (((e.org_id = this.org_id) AND (e.model = this.model) AND (cardinality(e.vector) = cardinality(this.vector)))))
+    FROM ((app_public.document_embeddings this
+      JOIN app_public.document_embeddings e ON (((e.org_id = this.org_id) AND (e.model = this.model) AND (cardinality(e.vector) = cardinality(this.vector)))))
       JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
    WHERE ((this.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (this.document_id = similar_documents.document) AND (e.document_id <> similar_documents.document));
 END

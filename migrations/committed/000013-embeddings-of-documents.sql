@@ -1,5 +1,5 @@
 --! Previous: sha1:f60aebf9c7c1e7c1dfb672a042df1a46da0753f0
---! Hash: sha1:4356df0ad0c6543ad1d7cfcca132ec925e51de73
+--! Hash: sha1:e8a28fc127886b3f50dd0145f7504667fdf0c253
 --! Message: embeddings of documents
 
 -- Embeddings: where a document lies among the others, as a model of the AI service sees it,
@@ -10,10 +10,11 @@
 -- mean nothing to each other and are never compared. The worker stores them with length 1, so
 -- that the cosine of two is their dot product.
 --
--- Whoever reads a document may read its embedding, as a part of it. Only jobs write them.
+-- Whoever reads a document may read its embedding, as a part of it; the API does not show them.
+-- Only jobs write them.
 
 drop function if exists app_public.similar_documents(uuid);
-drop function if exists app_hidden.document_similarity(app_public.documents, app_hidden.document_embeddings);
+drop function if exists app_hidden.document_similarity(app_public.documents, app_public.document_embeddings);
 drop function if exists app_hidden.document_embedding(uuid);
 drop function if exists app_hidden.dot_product(real[], real[]);
 drop trigger if exists _910_enqueue_embed on app_public.documents;
@@ -23,10 +24,10 @@ drop function if exists app_private.document_to_embed(app_private.attempt, uuid)
 drop function if exists app_private.embed_missing(app_private.attempt);
 drop function if exists app_private.enable_embeddings(boolean);
 drop function if exists app_private.embedded_text(text, text);
-drop table if exists app_hidden.document_embeddings;
+drop table if exists app_public.document_embeddings;
 drop table if exists app_private.embedding_settings;
 
-create table app_hidden.document_embeddings (
+create table app_public.document_embeddings (
   org_id text not null default app_hidden.current_org_id(),
   document_id uuid not null,
   model text not null,
@@ -41,9 +42,9 @@ create table app_hidden.document_embeddings (
   constraint document_embeddings_vector_check check (cardinality(vector) between 1 and 4096)
 );
 -- Vectors do not get smaller.
-alter table app_hidden.document_embeddings alter column vector set storage external;
+alter table app_public.document_embeddings alter column vector set storage external;
 
-alter table app_hidden.document_embeddings enable row level security, force row level security;
+alter table app_public.document_embeddings enable row level security, force row level security;
 
 -- Whether documents are to be embedded, as the worker that started last has it, and how far
 -- the search for those that are not has come.
@@ -115,7 +116,7 @@ begin
     for document in
       select d.id, e.document_id is null as is_missing
       from app_public.documents as d
-      left join app_hidden.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+      left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
       where d.org_id = settings.reached_org and d.id > settings.reached_id
       order by d.id limit left_to_see
     loop
@@ -159,7 +160,7 @@ begin
     cross join lateral (
       select c.content, pg_catalog.sha256(pg_catalog.convert_to(c.content, 'UTF8')) as content_hash
     ) as t
-    left join app_hidden.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+    left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
     where d.org_id = (select app_hidden.current_org_id()) and d.id = document_to_embed.document_id
       and e.content_hash is distinct from t.content_hash;
 end;
@@ -182,7 +183,7 @@ begin
     return false;
   end if;
   perform app_private.enter_attempt(store_embedding.attempt);
-  insert into app_hidden.document_embeddings as e (document_id, model, content_hash, vector)
+  insert into app_public.document_embeddings as e (document_id, model, content_hash, vector)
   values (store_embedding.document_id, store_embedding.model, store_embedding.content_hash, store_embedding.vector)
   on conflict on constraint document_embeddings_pkey do update
     set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector, embedded_at = pg_catalog.now();
@@ -198,26 +199,26 @@ grant execute on function
 to app_worker;
 
 -- Whatever else is allowed: only rows of the caller's organization.
-create policy all_same_org on app_hidden.document_embeddings as restrictive for all to app_user
+create policy all_same_org on app_public.document_embeddings as restrictive for all to app_user
   using (org_id = (select app_hidden.current_org_id()))
   with check (org_id = (select app_hidden.current_org_id()));
 -- Who reads a document reads its embedding.
-create policy select_readable on app_hidden.document_embeddings for select to app_user
+create policy select_readable on app_public.document_embeddings for select to app_user
   using (exists (
     select from app_public.documents as d
     where d.org_id = document_embeddings.org_id and d.id = document_embeddings.document_id
   ));
 -- The functions above run as the owner, inside the organization of their claims.
-create policy select_embedder on app_hidden.document_embeddings for select to current_user
+create policy select_embedder on app_public.document_embeddings for select to current_user
   using (org_id = (select app_hidden.current_org_id()));
-create policy insert_embedder on app_hidden.document_embeddings for insert to current_user
+create policy insert_embedder on app_public.document_embeddings for insert to current_user
   with check (org_id = (select app_hidden.current_org_id()));
-create policy update_embedder on app_hidden.document_embeddings for update to current_user
+create policy update_embedder on app_public.document_embeddings for update to current_user
   using (org_id = (select app_hidden.current_org_id()))
   with check (org_id = (select app_hidden.current_org_id()));
 
 -- No insert, update or delete: jobs write, and a document takes its embedding along.
-grant select on app_hidden.document_embeddings to app_user;
+grant select on app_public.document_embeddings to app_user;
 
 -- Not inlined, so that it is one call a pair; its sum is in the order of the places.
 create function app_hidden.dot_product(a real[], b real[]) returns double precision
@@ -228,31 +229,31 @@ end;
 grant execute on function app_hidden.dot_product(real[], real[]) to app_user;
 
 -- The embedding of a document the caller may read; null where there is none.
-create function app_hidden.document_embedding(document uuid) returns app_hidden.document_embeddings
+create function app_hidden.document_embedding(document uuid) returns app_public.document_embeddings
 language sql stable parallel safe
 begin atomic
-  select e from app_hidden.document_embeddings as e
+  select e from app_public.document_embeddings as e
   where e.org_id = (select app_hidden.current_org_id()) and e.document_id = document_embedding.document;
 end;
 grant execute on function app_hidden.document_embedding(uuid) to app_user;
 
 -- How near a document is to an embedding: the cosine, from -1 to 1.
-create function app_hidden.document_similarity(document app_public.documents, other app_hidden.document_embeddings) returns double precision
+create function app_hidden.document_similarity(document app_public.documents, other app_public.document_embeddings) returns double precision
 language sql stable parallel safe
 begin atomic
   select app_hidden.dot_product(e.vector, (document_similarity.other).vector)
-  from app_hidden.document_embeddings as e
+  from app_public.document_embeddings as e
   where e.org_id = (document_similarity.document).org_id and e.document_id = (document_similarity.document).id;
 end;
-grant execute on function app_hidden.document_similarity(app_public.documents, app_hidden.document_embeddings) to app_user;
+grant execute on function app_hidden.document_similarity(app_public.documents, app_public.document_embeddings) to app_user;
 
 -- Documents that can be compared with this one: the API orders them by how near they are.
 create function app_public.similar_documents(document uuid) returns setof app_public.documents
 language sql stable parallel safe
 begin atomic
   select d.*
-  from app_hidden.document_embeddings as this
-  join app_hidden.document_embeddings as e
+  from app_public.document_embeddings as this
+  join app_public.document_embeddings as e
     on e.org_id = this.org_id and e.model = this.model and cardinality(e.vector) = cardinality(this.vector)
   join app_public.documents as d on d.org_id = e.org_id and d.id = e.document_id
   where this.org_id = (select app_hidden.current_org_id())
@@ -260,13 +261,13 @@ begin atomic
 end;
 grant execute on function app_public.similar_documents(uuid) to app_user;
 
-comment on table app_hidden.document_embeddings is 'Where a document lies among others, as a model sees its text.';
-comment on column app_hidden.document_embeddings.org_id is 'The organization of the document.';
-comment on column app_hidden.document_embeddings.document_id is 'The document.';
-comment on column app_hidden.document_embeddings.model is 'The model, as the AI service names it. Vectors of different models are never compared.';
-comment on column app_hidden.document_embeddings.content_hash is 'SHA-256 of the text that was embedded.';
-comment on column app_hidden.document_embeddings.vector is 'The vector, of length 1.';
-comment on column app_hidden.document_embeddings.embedded_at is 'When it was embedded.';
+comment on table app_public.document_embeddings is 'Where a document lies among others, as a model sees its text.';
+comment on column app_public.document_embeddings.org_id is 'The organization of the document.';
+comment on column app_public.document_embeddings.document_id is 'The document.';
+comment on column app_public.document_embeddings.model is 'The model, as the AI service names it. Vectors of different models are never compared.';
+comment on column app_public.document_embeddings.content_hash is 'SHA-256 of the text that was embedded.';
+comment on column app_public.document_embeddings.vector is 'The vector, of length 1.';
+comment on column app_public.document_embeddings.embedded_at is 'When it was embedded.';
 comment on table app_private.embedding_settings is 'Whether documents are embedded, in one row.';
 comment on column app_private.embedding_settings.is_only is 'True: there is one row.';
 comment on column app_private.embedding_settings.is_enabled is 'Whether a document that is written gets a job, as the worker that started last has it.';
@@ -280,5 +281,5 @@ comment on function app_private.document_to_embed(app_private.attempt, uuid) is 
 comment on function app_private.store_embedding(app_private.attempt, uuid, bytea, text, real[]) is 'Keeps the vector of a document''s text; false where the text is another by now. The job documents__embed.';
 comment on function app_hidden.dot_product(real[], real[]) is 'The sum of the products, place by place.';
 comment on function app_hidden.document_embedding(uuid) is 'The embedding of a document that the caller may read; null where there is none.';
-comment on function app_hidden.document_similarity(app_public.documents, app_hidden.document_embeddings) is 'How near a document is to an embedding: the cosine, from -1 to 1.';
+comment on function app_hidden.document_similarity(app_public.documents, app_public.document_embeddings) is 'How near a document is to an embedding: the cosine, from -1 to 1.';
 comment on function app_public.similar_documents(uuid) is 'Documents like this one, the most similar first, as the embeddings of their texts have it. Only documents you may read; none where this one is not embedded (yet).';

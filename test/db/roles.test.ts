@@ -233,7 +233,7 @@ describe('the roles', () => {
       'app_user app_hidden.document_embedding(uuid)',
       'app_user app_hidden.document_rank(app_public.documents,text)',
       'app_user app_hidden.document_search(text,text)',
-      'app_user app_hidden.document_similarity(app_public.documents,app_hidden.document_embeddings)',
+      'app_user app_hidden.document_similarity(app_public.documents,app_public.document_embeddings)',
       'app_user app_hidden.dot_product(real[],real[])',
       'app_user app_hidden.file_prefix(text,text,uuid)',
       'app_user app_hidden.finalize_file(uuid)',
@@ -296,7 +296,7 @@ describe('the roles', () => {
     ).toEqual([
       'app_user delete, select on app_public.documents',
       'app_user delete, select on app_public.files',
-      'app_user select on app_hidden.document_embeddings',
+      'app_user select on app_public.document_embeddings',
       'app_user select on app_public.memberships',
       'app_user select on app_public.organizations',
       'app_user select on app_public.users',

@@ -31,4 +31,4 @@ for (let i = 0; i < Number(process.env.TEST_CALLS); i += 1) {
   calls.push({ code, tookMs: performance.now() - beganMs });
 }
 await ai.close();
-process.stdout.write(`${JSON.stringify({ msg: 'done', calls, grewBytes: peak - before })}\n`);
+process.stdout.write(`${JSON.stringify({ calls, grewBytes: peak - before })}\n`);

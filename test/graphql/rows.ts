@@ -26,7 +26,7 @@ export async function addGoldenRows({ provision, superuser }: TestDatabase): Pro
       ('org_acme', 5, 'user_alice', 'Minutes', 'Nothing was decided.', '2020-01-01 00:04Z'),
       ('org_globex', 6, 'user_carol', 'Secret plan', 'Anvils from Acme.', '2020-01-01 00:05Z')
     ) as d (org_id, n, owner_id, title, body, at);
-    insert into app_hidden.document_embeddings (org_id, document_id, model, content_hash, vector)
+    insert into app_public.document_embeddings (org_id, document_id, model, content_hash, vector)
     select org_id, id, 'flat-2', sha256(''), array[cos(angle), sin(angle)]::real[]
     from app_public.documents, lateral (select right(id::text, 1)::int * 0.3 as angle)`);
 }

@@ -150,7 +150,7 @@ describe('a text', () => {
 describe('a vector', () => {
   test('is kept, and replaced by a later one', async () => {
     expect(await embed(id, { vector: [0.6, 0.8] })).toBe(true);
-    const stored = 'select vector, model from app_hidden.document_embeddings';
+    const stored = 'select vector, model from app_public.document_embeddings';
     const read = async () => (await database.superuser.query(stored)).rows;
     expect(await read()).toEqual([{ vector: [0.6, 0.8], model: 'm' }]);
     await commitAs(database, alice, (client) =>
@@ -169,7 +169,7 @@ describe('a vector', () => {
   ])('%s is not kept', async (_, attempt) => {
     expect(await attempt()).toBe(false);
     expect(
-      (await database.superuser.query('select from app_hidden.document_embeddings')).rowCount,
+      (await database.superuser.query('select from app_public.document_embeddings')).rowCount,
     ).toBe(0);
   });
 
@@ -177,14 +177,14 @@ describe('a vector', () => {
     await embed(id);
     await commitAs(database, alice, (client) => client.query('delete from app_public.documents'));
     expect(
-      (await database.superuser.query('select from app_hidden.document_embeddings')).rowCount,
+      (await database.superuser.query('select from app_public.document_embeddings')).rowCount,
     ).toBe(0);
   });
 
   test('is for whoever reads the document, and for nobody else', async () => {
     await embed(id);
     const seen = async (caller: TestCaller) =>
-      (await ask(database, caller, 'select from app_hidden.document_embeddings')).rowCount;
+      (await ask(database, caller, 'select from app_public.document_embeddings')).rowCount;
     expect([await seen(alice), await seen(admin)]).toEqual([1, 1]);
     expect([await seen(bob), await seen(carol)]).toEqual([0, 0]);
   });
@@ -192,9 +192,9 @@ describe('a vector', () => {
   test('is written by no request', async () => {
     await embed(id);
     for (const statement of [
-      "insert into app_hidden.document_embeddings (document_id, model, content_hash, vector) values (uuidv7(), 'm', sha256(''), '{1}')",
-      "update app_hidden.document_embeddings set vector = '{1}'",
-      'delete from app_hidden.document_embeddings',
+      "insert into app_public.document_embeddings (document_id, model, content_hash, vector) values (uuidv7(), 'm', sha256(''), '{1}')",
+      "update app_public.document_embeddings set vector = '{1}'",
+      'delete from app_public.document_embeddings',
       "select app_private.store_embedding('(1,0,1)', uuidv7(), sha256(''), 'm', '{1}')",
       "select * from app_private.document_to_embed('(1,0,1)', uuidv7())",
       'select app_private.enable_embeddings(true)',
