@@ -367,8 +367,8 @@ create policy insert_embedder on app_public.document_embeddings for insert to ro
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy select_embedder on app_public.document_embeddings for select to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy select_readable on app_public.document_embeddings for select to app_user
-  using (EXISTS ( SELECT FROM app_public.documents d WHERE ((d.org_id = document_embeddings.org_id) AND (d.id = document_embeddings.document_id))));
+create policy select_member on app_public.document_embeddings for select to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy update_embedder on app_public.document_embeddings for update to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -681,7 +681,8 @@ CREATE OR REPLACE FUNCTION app_hidden.document_embedding(document uuid)
  STABLE PARALLEL SAFE
 BEGIN ATOMIC
  SELECT e.*::app_public.document_embeddings AS e
-    FROM app_public.document_embeddings e
+    FROM (app_public.document_embeddings e
+      JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
    WHERE ((e.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (e.document_id = document_embedding.document));
 END
 ;
@@ -2623,10 +2624,11 @@ BEGIN ATOMIC
      d.search,
      d.created_at,
      d.updated_at
-    FROM ((app_public.document_embeddings this
+    FROM (((app_public.documents asked
+      JOIN app_public.document_embeddings this ON (((this.org_id = asked.org_id) AND (this.document_id = asked.id))))
       JOIN app_public.document_embeddings e ON (((e.org_id = this.org_id) AND (e.model = this.model) AND (cardinality(e.vector) = cardinality(this.vector)))))
       JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
-   WHERE ((this.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (this.document_id = similar_documents.document) AND (e.document_id <> similar_documents.document));
+   WHERE ((asked.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (asked.id = similar_documents.document) AND (e.document_id <> similar_documents.document));
 END
 ;
 grant execute on function app_public.similar_documents(uuid) to app_user;

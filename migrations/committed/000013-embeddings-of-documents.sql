@@ -1,5 +1,5 @@
 --! Previous: sha1:f60aebf9c7c1e7c1dfb672a042df1a46da0753f0
---! Hash: sha1:e8a28fc127886b3f50dd0145f7504667fdf0c253
+--! Hash: sha1:eb47e089daef000461fca8b7a20cb1243a69e690
 --! Message: embeddings of documents
 
 -- Embeddings: where a document lies among the others, as a model of the AI service sees it,
@@ -10,8 +10,8 @@
 -- mean nothing to each other and are never compared. The worker stores them with length 1, so
 -- that the cosine of two is their dot product.
 --
--- Whoever reads a document may read its embedding, as a part of it; the API does not show them.
--- Only jobs write them.
+-- The API does not show embeddings, and finds what the caller may read from what the caller may
+-- read. Only jobs write them.
 
 drop function if exists app_public.similar_documents(uuid);
 drop function if exists app_hidden.document_similarity(app_public.documents, app_public.document_embeddings);
@@ -202,12 +202,9 @@ to app_worker;
 create policy all_same_org on app_public.document_embeddings as restrictive for all to app_user
   using (org_id = (select app_hidden.current_org_id()))
   with check (org_id = (select app_hidden.current_org_id()));
--- Who reads a document reads its embedding.
-create policy select_readable on app_public.document_embeddings for select to app_user
-  using (exists (
-    select from app_public.documents as d
-    where d.org_id = document_embeddings.org_id and d.id = document_embeddings.document_id
-  ));
+-- Members compare; which documents they learn of is for the policies of those.
+create policy select_member on app_public.document_embeddings for select to app_user
+  using (org_id = (select app_hidden.current_org_id()));
 -- The functions above run as the owner, inside the organization of their claims.
 create policy select_embedder on app_public.document_embeddings for select to current_user
   using (org_id = (select app_hidden.current_org_id()));
@@ -232,7 +229,9 @@ grant execute on function app_hidden.dot_product(real[], real[]) to app_user;
 create function app_hidden.document_embedding(document uuid) returns app_public.document_embeddings
 language sql stable parallel safe
 begin atomic
-  select e from app_public.document_embeddings as e
+  select e
+  from app_public.document_embeddings as e
+  join app_public.documents as d on d.org_id = e.org_id and d.id = e.document_id
   where e.org_id = (select app_hidden.current_org_id()) and e.document_id = document_embedding.document;
 end;
 grant execute on function app_hidden.document_embedding(uuid) to app_user;
@@ -252,12 +251,13 @@ create function app_public.similar_documents(document uuid) returns setof app_pu
 language sql stable parallel safe
 begin atomic
   select d.*
-  from app_public.document_embeddings as this
+  from app_public.documents as asked
+  join app_public.document_embeddings as this on this.org_id = asked.org_id and this.document_id = asked.id
   join app_public.document_embeddings as e
     on e.org_id = this.org_id and e.model = this.model and cardinality(e.vector) = cardinality(this.vector)
   join app_public.documents as d on d.org_id = e.org_id and d.id = e.document_id
-  where this.org_id = (select app_hidden.current_org_id())
-    and this.document_id = similar_documents.document and e.document_id <> similar_documents.document;
+  where asked.org_id = (select app_hidden.current_org_id())
+    and asked.id = similar_documents.document and e.document_id <> similar_documents.document;
 end;
 grant execute on function app_public.similar_documents(uuid) to app_user;
 

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { openTestDatabase, type TestCaller, type TestDatabase } from '../../support/database.ts';
 import { addJob, asWorker, over, takeJob } from '../attempts.ts';
-import { admin, alice, ask, bob, carol, commitAs, denied, provisionAll } from '../callers.ts';
+import {
+  admin,
+  alice,
+  ask,
+  bob,
+  carol,
+  commitAs,
+  denied,
+  nobody,
+  provisionAll,
+} from '../callers.ts';
 
 let database: TestDatabase;
 /** Alice's document in Acme, and its job. */
@@ -181,12 +191,12 @@ describe('a vector', () => {
     ).toBe(0);
   });
 
-  test('is for whoever reads the document, and for nobody else', async () => {
+  test('is for the members of its organization, and for nobody else', async () => {
     await embed(id);
     const seen = async (caller: TestCaller) =>
       (await ask(database, caller, 'select from app_public.document_embeddings')).rowCount;
-    expect([await seen(alice), await seen(admin)]).toEqual([1, 1]);
-    expect([await seen(bob), await seen(carol)]).toEqual([0, 0]);
+    expect([await seen(alice), await seen(admin), await seen(bob)]).toEqual([1, 1, 1]);
+    expect([await seen(carol), await seen(nobody)]).toEqual([0, 0]);
   });
 
   test('is written by no request', async () => {
