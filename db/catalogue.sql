@@ -188,12 +188,14 @@ table app_public.document_embeddings  -- row-level security, forced
   model text not null
   content_hash bytea not null
   vector real[] not null
-  embedded_at timestamp with time zone not null default now()
+  created_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
   constraint document_embeddings_content_hash_check CHECK ((length(content_hash) = 32))
   constraint document_embeddings_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200)))
   constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
   constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
   constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
+  CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.document_embeddings FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
 table app_public.documents  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
@@ -2191,7 +2193,7 @@ begin
   insert into app_public.document_embeddings as e (document_id, model, content_hash, vector)
   values (store_embedding.document_id, store_embedding.model, store_embedding.content_hash, store_embedding.vector)
   on conflict on constraint document_embeddings_pkey do update
-    set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector, embedded_at = pg_catalog.now();
+    set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector;
   return true;
 end;
 $function$

@@ -1,5 +1,5 @@
 --! Previous: sha1:f60aebf9c7c1e7c1dfb672a042df1a46da0753f0
---! Hash: sha1:eb47e089daef000461fca8b7a20cb1243a69e690
+--! Hash: sha1:9270f7bcba61fdb3fa4c9db4119d728871fd14bf
 --! Message: embeddings of documents
 
 -- Embeddings: where a document lies among the others, as a model of the AI service sees it,
@@ -33,7 +33,8 @@ create table app_public.document_embeddings (
   model text not null,
   content_hash bytea not null,
   vector real[] not null,
-  embedded_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
   constraint document_embeddings_pkey primary key (org_id, document_id),
   constraint document_embeddings_document_id_fkey foreign key (org_id, document_id)
     references app_public.documents (org_id, id) on delete cascade,
@@ -76,6 +77,8 @@ begin
 end;
 $$;
 
+create trigger _100_touch before update on app_public.document_embeddings
+  for each row execute function app_private.tg__touch();
 create trigger _910_enqueue_embed after insert or update of title, body on app_public.documents
   for each row execute function app_private.tg_documents__enqueue_embed();
 
@@ -186,7 +189,7 @@ begin
   insert into app_public.document_embeddings as e (document_id, model, content_hash, vector)
   values (store_embedding.document_id, store_embedding.model, store_embedding.content_hash, store_embedding.vector)
   on conflict on constraint document_embeddings_pkey do update
-    set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector, embedded_at = pg_catalog.now();
+    set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector;
   return true;
 end;
 $$;
@@ -267,7 +270,8 @@ comment on column app_public.document_embeddings.document_id is 'The document.';
 comment on column app_public.document_embeddings.model is 'The model, as the AI service names it. Vectors of different models are never compared.';
 comment on column app_public.document_embeddings.content_hash is 'SHA-256 of the text that was embedded.';
 comment on column app_public.document_embeddings.vector is 'The vector, of length 1.';
-comment on column app_public.document_embeddings.embedded_at is 'When it was embedded.';
+comment on column app_public.document_embeddings.created_at is 'When it was first embedded.';
+comment on column app_public.document_embeddings.updated_at is 'When it was last embedded.';
 comment on table app_private.embedding_settings is 'Whether documents are embedded, in one row.';
 comment on column app_private.embedding_settings.is_only is 'True: there is one row.';
 comment on column app_private.embedding_settings.is_enabled is 'Whether a document that is written gets a job, as the worker that started last has it.';
