@@ -79,6 +79,14 @@ table app_private.clerk_versions  -- NO ROW-LEVEL SECURITY
   seen_in uuid
   constraint clerk_versions_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
 
+table app_private.embedding_settings  -- NO ROW-LEVEL SECURITY
+  is_only boolean not null default true
+  is_enabled boolean not null default false
+  reached_org text not null default ''::text
+  reached_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+  constraint embedding_settings_is_only_check CHECK (is_only)
+  constraint embedding_settings_pkey PRIMARY KEY (is_only)
+
 table app_private.file_patrol  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
   reached_org text not null default ''::text
@@ -174,6 +182,21 @@ table app_public.dead_letters  -- row-level security, forced
   CREATE INDEX dead_letters_org_id_created_at_id_idx ON app_public.dead_letters USING btree (org_id, created_at DESC, id DESC)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.dead_letters FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
+table app_public.document_embeddings  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  document_id uuid not null
+  model text not null
+  content_hash bytea not null
+  vector real[] not null
+  created_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
+  constraint document_embeddings_content_hash_check CHECK ((length(content_hash) = 32))
+  constraint document_embeddings_model_check CHECK (((length(model) >= 1) AND (length(model) <= 200)))
+  constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
+  constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
+  constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
+  CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.document_embeddings FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+
 table app_public.documents  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
   id uuid not null default uuidv7()
@@ -196,6 +219,7 @@ table app_public.documents  -- row-level security, forced
   CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{title,body}', '{search}')
   CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.documents FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
   CREATE TRIGGER _900_enqueue_index AFTER INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW WHEN ((length(new.body) > 20000)) EXECUTE FUNCTION app_private.tg_documents__enqueue_index()
+  CREATE TRIGGER _910_enqueue_embed AFTER INSERT OR UPDATE OF title, body ON app_public.documents FOR EACH ROW EXECUTE FUNCTION app_private.tg_documents__enqueue_embed()
 
 table app_public.files  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
@@ -340,6 +364,19 @@ create policy update_queue on app_public.dead_letters for update to rowhouse_own
   using true
   with check true;
 
+create policy all_same_org on app_public.document_embeddings as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy insert_embedder on app_public.document_embeddings for insert to rowhouse_owner
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_embedder on app_public.document_embeddings for select to rowhouse_owner
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_member on app_public.document_embeddings for select to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy update_embedder on app_public.document_embeddings for update to rowhouse_owner
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+
 create policy all_same_org on app_public.documents as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -443,6 +480,8 @@ create policy all_worker on graphile_worker._private_tasks for all to app_worker
 grant select (org_id, id, action, source, actor_id, impersonator_id, table_name, row_id, operation, changed, old_values, new_values, error_code, request_id, trace_id, created_at) on app_public.audit_events to app_user;
 
 grant select (org_id, id, task, subject, error_code, attempts, request_id, queued_at, created_at, updated_at) on app_public.dead_letters to app_user;
+
+grant select on app_public.document_embeddings to app_user;
 
 grant delete, select on app_public.documents to app_user;
 grant insert (title, body) on app_public.documents to app_user;
@@ -651,6 +690,19 @@ RETURN NULLIF(current_setting('jwt.user_id'::text, true), ''::text)
 ;
 grant execute on function app_hidden.current_user_id() to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.document_embedding(document uuid)
+ RETURNS app_public.document_embeddings
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT e.*::app_public.document_embeddings AS e
+    FROM (app_public.document_embeddings e
+      JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
+   WHERE ((e.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (e.document_id = document_embedding.document));
+END
+;
+grant execute on function app_hidden.document_embedding(uuid) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.document_rank(document app_public.documents, query text)
  RETURNS real
  LANGUAGE sql
@@ -666,6 +718,29 @@ CREATE OR REPLACE FUNCTION app_hidden.document_search(title text, body text)
 RETURN (setweight(to_tsvector('english'::regconfig, title), 'A'::"char") || setweight(to_tsvector('english'::regconfig, body), 'B'::"char"))
 ;
 grant execute on function app_hidden.document_search(text,text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.document_similarity(document app_public.documents, other app_public.document_embeddings)
+ RETURNS double precision
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT app_hidden.dot_product(e.vector, (document_similarity.other).vector) AS dot_product
+    FROM app_public.document_embeddings e
+   WHERE ((e.org_id = (document_similarity.document).org_id) AND (e.document_id = (document_similarity.document).id));
+END
+;
+grant execute on function app_hidden.document_similarity(app_public.documents,app_public.document_embeddings) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.dot_product(a real[], b real[])
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+BEGIN ATOMIC
+ SELECT sum(((t.x)::double precision * t.y)) AS sum
+    FROM UNNEST(dot_product.a, dot_product.b) t(x, y);
+END
+;
+grant execute on function app_hidden.dot_product(real[],real[]) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.file_prefix(area text, org_id text, file_id uuid)
  RETURNS text
@@ -1198,6 +1273,29 @@ $function$
 ;
 grant execute on function app_private.count_added() to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.document_to_embed(attempt app_private.attempt, document_id uuid)
+ RETURNS TABLE(content text, content_hash bytea)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(document_to_embed.attempt);
+  return query
+    select t.content, t.content_hash
+    from app_public.documents as d
+    cross join lateral (select app_private.embedded_text(d.title, d.body) as content) as c
+    cross join lateral (
+      select c.content, pg_catalog.sha256(pg_catalog.convert_to(c.content, 'UTF8')) as content_hash
+    ) as t
+    left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+    where d.org_id = (select app_hidden.current_org_id()) and d.id = document_to_embed.document_id
+      and e.content_hash is distinct from t.content_hash;
+end;
+$function$
+;
+grant execute on function app_private.document_to_embed(app_private.attempt,uuid) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.drop_jobs(job_ids bigint[])
  RETURNS SETOF bigint
  LANGUAGE plpgsql
@@ -1221,6 +1319,87 @@ end;
 $function$
 ;
 grant execute on function app_private.drop_jobs(bigint[]) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.embed_missing(attempt app_private.attempt)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  settings app_private.embedding_settings;
+  document record;
+  left_to_see integer := 500;
+  added integer := 0;
+begin
+  perform app_private.enter_attempt(embed_missing.attempt);
+  select s.* into settings from app_private.embedding_settings as s for update;
+  if not settings.is_enabled then
+    return 0;
+  end if;
+  loop
+    perform pg_catalog.set_config('jwt.org_id', settings.reached_org, true);
+    for document in
+      select d.id, e.document_id is null as is_missing
+      from app_public.documents as d
+      left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
+      where d.org_id = settings.reached_org and d.id > settings.reached_id
+      order by d.id limit left_to_see
+    loop
+      left_to_see := left_to_see - 1;
+      settings.reached_id := document.id;
+      if document.is_missing then
+        perform app_private.enqueue('documents__embed', document.id, org_id => settings.reached_org);
+        added := added + 1;
+      end if;
+    end loop;
+    exit when left_to_see <= 0;
+    -- An organization counts as much as a document.
+    left_to_see := left_to_see - 1;
+    settings.reached_id := '00000000-0000-0000-0000-000000000000';
+    settings.reached_org := (
+      select o.id from app_public.organizations as o where o.id > settings.reached_org order by o.id limit 1
+    );
+    exit when settings.reached_org is null;
+  end loop;
+  update app_private.embedding_settings as s
+  set reached_org = coalesce(settings.reached_org, ''), reached_id = settings.reached_id;
+  if settings.reached_org is not null then
+    perform graphile_worker.add_job('documents__embed_missing');
+  end if;
+  return added;
+end;
+$function$
+;
+grant execute on function app_private.embed_missing(app_private.attempt) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.embedded_text(title text, body text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((title || '
+
+'::text) || "left"(body, 20000))
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.enable_embeddings(is_enabled boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update app_private.embedding_settings as s
+  set is_enabled = enable_embeddings.is_enabled, reached_org = '', reached_id = '00000000-0000-0000-0000-000000000000'
+  where s.is_enabled <> enable_embeddings.is_enabled;
+  if found and enable_embeddings.is_enabled then
+    perform graphile_worker.add_job('documents__embed_missing', job_key => 'documents__embed_missing');
+  end if;
+end;
+$function$
+;
+grant execute on function app_private.enable_embeddings(boolean) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.end_worker(worker_id text)
  RETURNS integer
@@ -2051,6 +2230,32 @@ $function$
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.store_embedding(attempt app_private.attempt, document_id uuid, content_hash bytea, model text, vector real[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_organization(store_embedding.attempt);
+  perform from app_public.documents as d
+  where d.org_id = (select app_hidden.current_org_id()) and d.id = store_embedding.document_id
+    and pg_catalog.sha256(pg_catalog.convert_to(app_private.embedded_text(d.title, d.body), 'UTF8')) = store_embedding.content_hash
+  for no key update;
+  if not found then
+    return false;
+  end if;
+  perform app_private.enter_attempt(store_embedding.attempt);
+  insert into app_public.document_embeddings as e (document_id, model, content_hash, vector)
+  values (store_embedding.document_id, store_embedding.model, store_embedding.content_hash, store_embedding.vector)
+  on conflict on constraint document_embeddings_pkey do update
+    set model = excluded.model, content_hash = excluded.content_hash, vector = excluded.vector;
+  return true;
+end;
+$function$
+;
+grant execute on function app_private.store_embedding(app_private.attempt,uuid,bytea,text,real[]) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.sweep(worker_id text, dead_after interval, OUT workers integer, OUT jobs integer)
  RETURNS record
  LANGUAGE plpgsql
@@ -2190,6 +2395,22 @@ AS $function$
 begin
   new.updated_at := pg_catalog.now();
   return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_documents__enqueue_embed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if (select s.is_enabled from app_private.embedding_settings as s) then
+    perform app_private.enqueue('documents__embed', new.id, run_at => pg_catalog.now() + interval '5 seconds', org_id => new.org_id);
+  end if;
+  return null;
 end;
 $function$
 ;
@@ -2447,3 +2668,25 @@ BEGIN ATOMIC
 END
 ;
 grant execute on function app_public.search_documents(text) to app_user;
+
+CREATE OR REPLACE FUNCTION app_public.similar_documents(document uuid)
+ RETURNS SETOF app_public.documents
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT d.org_id,
+     d.id,
+     d.owner_id,
+     d.title,
+     d.body,
+     d.search,
+     d.created_at,
+     d.updated_at
+    FROM (((app_public.documents asked
+      JOIN app_public.document_embeddings this ON (((this.org_id = asked.org_id) AND (this.document_id = asked.id))))
+      JOIN app_public.document_embeddings e ON (((e.org_id = this.org_id) AND (e.model = this.model) AND (cardinality(e.vector) = cardinality(this.vector)))))
+      JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
+   WHERE ((asked.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (asked.id = similar_documents.document) AND (e.document_id <> similar_documents.document));
+END
+;
+grant execute on function app_public.similar_documents(uuid) to app_user;

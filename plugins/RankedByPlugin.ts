@@ -6,7 +6,8 @@ import { type ConnectionStep, type FieldArgs, lambda } from 'postgraphile/grafas
  *
  * A set-returning function tagged `@rankedBy schema.function` has its rows
  * ordered by `schema.function(row, <the function's first argument>)`, best
- * first, then newest first. PostGraphile on its own numbers a function's rows,
+ * first, then newest first. With a tag `@rankedByRow schema.other` the second argument is
+ * `schema.other(<first argument>)`, which is asked for once. PostGraphile on its own numbers a function's rows,
  * and such a cursor points elsewhere as soon as a row is added.
  */
 export const RankedByPlugin: GraphileConfig.Plugin = {
@@ -34,16 +35,22 @@ export const RankedByPlugin: GraphileConfig.Plugin = {
           ? ['created_at', ...key.attributes]
           : key.attributes;
         const rank = sql.identifier(...rankedBy.split('.'));
+        const { rankedByRow } = resource?.extensions?.tags ?? {};
+        const row =
+          typeof rankedByRow === 'string' ? sql.identifier(...rankedByRow.split('.')) : undefined;
+        const codec = resource?.parameters?.[0]?.codec ?? TYPES.text;
         return {
           ...field,
           plan(...args) {
             const $connection = plan(...args) as ConnectionStep<unknown>;
             const fieldArgs: FieldArgs = args[1];
             const $select = $connection.getSubplan() as unknown as PgSelectStep;
-            const $query = lambda(fieldArgs.getRaw(queryName), String, true);
+            const $query = lambda(fieldArgs.getRaw(queryName), textOrNull, true);
+            const asked = $select.placeholder($query, codec);
+            const other = row ? sql`(select ${row}(${asked}))` : asked;
             $select.orderBy({
-              fragment: sql`${rank}(${$select.alias}, ${$select.placeholder($query, TYPES.text)})`,
-              codec: TYPES.float4,
+              fragment: sql`${rank}(${$select.alias}, ${other})`,
+              codec: row ? TYPES.float : TYPES.float4,
               direction: 'DESC',
               nullable: false,
             });
@@ -56,3 +63,7 @@ export const RankedByPlugin: GraphileConfig.Plugin = {
     },
   },
 };
+
+function textOrNull(value: unknown): string | null {
+  return value == null ? null : String(value);
+}

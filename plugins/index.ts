@@ -6,6 +6,7 @@ export { FinalizeUploadPlugin } from './FinalizeUploadPlugin.ts';
 export { MultipartUploadPlugin } from './MultipartUploadPlugin.ts';
 export { NamesPlugin } from './NamesPlugin.ts';
 export { NewestFirstPlugin } from './NewestFirstPlugin.ts';
+export { NodeIdArgumentsPlugin } from './NodeIdArgumentsPlugin.ts';
 export { NodeIdsPlugin } from './NodeIdsPlugin.ts';
 export { NotFoundPlugin } from './NotFoundPlugin.ts';
 export { PageLimitsPlugin } from './PageLimitsPlugin.ts';

@@ -2,6 +2,9 @@ import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
+import type { Observe } from '../platform/observer.ts';
+import { openConfiguredAi } from '../services/ai/openConfiguredAi.ts';
+import { makeEmbeddingTasks } from './makeEmbeddingTasks.ts';
 import { makeFileTasks } from './makeFileTasks.ts';
 import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
@@ -20,13 +23,15 @@ logConsole(log);
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
-await runWorker(
-  config,
-  (observe) => ({
+/** With one way to the AI service, so that what one task learns of it all know. */
+const makeTasks = (observe: Observe) => {
+  const ai = openConfiguredAi(config, 'job', observe);
+  if (ai) lifecycle.opened('AI service', () => ai.close());
+  return {
     ...tasks,
     ...makeReconcileTask(config),
     ...makeFileTasks(openFileServices(config, lifecycle, observe)),
-  }),
-  log,
-  lifecycle,
-);
+    ...makeEmbeddingTasks(config, ai),
+  };
+};
+await runWorker(config, makeTasks, log, lifecycle);

@@ -22,7 +22,10 @@ import { openWatchdog } from './watchdog.ts';
 /** How often the queue is looked at. */
 const sampleMs = 10_000;
 
-/** Opens what a worker is made of, and runs jobs of these tasks until it is closed. */
+/**
+ * Opens what a worker is made of, and runs jobs of these tasks until it is closed.
+ * @param makeTasks told whom to report to.
+ */
 export async function runWorker(
   config: Config<'worker'>,
   makeTasks: (observe: Observe) => Tasks,
@@ -93,6 +96,8 @@ export async function runWorker(
   );
 
   await runner.ready;
+  // Which writes add jobs is decided where they happen.
+  await runner.heart.query('select app_private.enable_embeddings($1)', [config.aiEmbeddings]);
   await sampleAgainAndAgain(
     async () => {
       observe(await sampleQueue(runner.heart));

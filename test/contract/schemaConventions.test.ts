@@ -33,6 +33,7 @@ const queryFields = [
   'organization',
   'organizations',
   'searchDocuments',
+  'similarDocuments',
   'user',
   'viewer',
 ];

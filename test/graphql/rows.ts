@@ -6,6 +6,7 @@ import type { TestDatabase } from '../support/database.ts';
  * Acme: Alice (admin), Bob (member), five documents a minute apart, the last two
  * at the same time. Globex: Carol, one document. Files of Acme: Alice's own, ready; Bob's own, on
  * its way; Bob's of Alice's first document, an image, ready; Bob's, rejected.
+ * Each document is as similar to the next as that one to the one after.
  */
 export async function addGoldenRows({ provision, superuser }: TestDatabase): Promise<void> {
   await provision({ userId: 'user_alice', orgId: 'org_acme', orgRole: 'admin' });
@@ -26,6 +27,9 @@ export async function addGoldenRows({ provision, superuser }: TestDatabase): Pro
       ('org_acme', 5, 'user_alice', 'Minutes', 'Nothing was decided.', '2020-01-01 00:04Z'),
       ('org_globex', 6, 'user_carol', 'Secret plan', 'Anvils from Acme.', '2020-01-01 00:05Z')
     ) as d (org_id, n, owner_id, title, body, at);
+    insert into app_public.document_embeddings (org_id, document_id, model, content_hash, vector)
+    select org_id, id, 'flat-2', sha256(''), array[cos(angle), sin(angle)]::real[]
+    from app_public.documents, lateral (select right(id::text, 1)::int * 0.3 as angle);
     set session_replication_role = replica;
     insert into app_public.files (org_id, id, owner_id, document_id, file_name, content_type, byte_size, checksum_sha256,
       status, error, width, height, object_key, ready_at, expires_at, created_at, updated_at)

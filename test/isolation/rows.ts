@@ -176,7 +176,7 @@ function candidatesOf(
         other.table.name === target && other.orgId === orgId && other.personId === personId,
     )?.row;
     for (const [i, name] of columns.entries()) {
-      if (name === 'org_id') continue;
+      if (name === 'org_id' || name in sample) continue;
       const referred = row?.[targetColumns[i] ?? ''];
       if (target === belonging) values.set(name, [literal(personId)]);
       else values.set(name, [referred ?? 'null']);
