@@ -88,6 +88,43 @@ export const httpUrl: Kind<string> = z
   })
   .describe('an `https://` or `http://` URL without user name and password');
 
+/** An amount with at most six decimals. The value is in millionths. */
+export const decimalMicros: Kind<number> = z
+  .string()
+  .regex(/^\d{1,9}(?:\.\d{1,6})?$/)
+  .transform((text) => Math.round(Number(text) * 1e6))
+  .describe('an amount such as `10` or `0.25`, with at most six decimals');
+
+/** What tokens of a model cost. A price for a million of them is also one in millionths for each. */
+export type ModelPrice = {
+  /** `provider/model`; a `*` at the end stands for any rest. */
+  model: string;
+  /** Of one token of the prompt, in millionths of the unit. */
+  promptMicros: number;
+  /** Of one token of the completion, in millionths of the unit. */
+  completionMicros: number;
+};
+
+/** Prices of models separated by commas; none at all is an empty list. */
+export const priceList: Kind<ModelPrice[]> = z
+  .string()
+  .transform(splitList)
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(/^(?:\*|[\w.:-]+\/[\w.:/@+-]*\*?)=\d{1,6}(?:\.\d{1,6})?:\d{1,6}(?:\.\d{1,6})?$/)
+        .transform((text) => {
+          const [model = '', prices = ''] = text.split('=');
+          const [promptMicros = 0, completionMicros = 0] = prices.split(':').map(Number);
+          return { model, promptMicros, completionMicros };
+        }),
+    ),
+  )
+  .describe(
+    '`provider/model=prompt:completion` separated by commas, each price for a million tokens; a `*` at the end of `provider/model` stands for any rest, such as in `openai/*=2.5:10,*=1:1`',
+  );
+
 /** Media types separated by commas, without parameters; `image/*` stands for many. */
 export const mediaTypeList: Kind<string[]> = z
   .string()

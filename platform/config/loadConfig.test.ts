@@ -109,6 +109,20 @@ describe('values', () => {
       uploadQuotaBytes: 107_374_182_400,
       uploadQuotaFiles: 100_000,
       clamavUrl: undefined,
+      aiServiceUrl: undefined,
+      aiTimeoutMs: 6_000,
+      aiTryTimeoutMs: 4_000,
+      aiJobTimeoutMs: 120_000,
+      aiMaxCalls: 64,
+      aiMaxCallsPerOrganization: 8,
+      aiMaxAnswerBytes: 4_194_304,
+      aiMaxPromptTokens: 8_000,
+      aiMaxCompletionTokens: 4_096,
+      aiFilters: true,
+      aiCacheTtlSeconds: 0,
+      aiPrices: [{ model: '*', promptMicros: 1, completionMicros: 1 }],
+      aiMonthlyBudgetMicros: 10_000_000,
+      aiEmbeddings: false,
       shutdownDrainMs: 10_000,
       shutdownGraceMs: 10_000,
       workerConcurrency: 8,
@@ -143,6 +157,18 @@ describe('values', () => {
     });
     expect(config.corsOrigins).toEqual(['https://a.example.com', 'http://localhost:5173']);
     expect(config.clerkAuthorizedParties).toEqual(['https://a.example.com', 'app']);
+  });
+
+  test('of prices are for one token, in millionths, and of budgets in millionths', () => {
+    const config = loadConfig('none', {
+      AI_PRICES: 'openai/gpt-4o=2.5:10, ollama/*=0:0.000001',
+      AI_MONTHLY_BUDGET: '0.1',
+    });
+    expect(config.aiPrices).toEqual([
+      { model: 'openai/gpt-4o', promptMicros: 2.5, completionMicros: 10 },
+      { model: 'ollama/*', promptMicros: 0, completionMicros: 0.000001 },
+    ]);
+    expect(config.aiMonthlyBudgetMicros).toBe(100_000);
   });
 
   test('of a PEM may have their line breaks written as \\n', () => {
@@ -197,6 +223,8 @@ describe('values', () => {
         'postgres://u:a@b/c/d@h/db',
         'not a url',
       ],
+      AI_PRICES: ['gpt=1:1', '*=1', '*=-1:1', '*=1:1e3', 'a/b*c=1:1', '*=1:1;*=2:2'],
+      AI_MONTHLY_BUDGET: ['-1', '1e3', '0.0000001', '1,5'],
       CLERK_ISSUER: ['clerk.example.com', 'ftp://example.com', 'https://u:p@example.com'],
       CLERK_JWT_KEY: [privateKey, 'not a pem', publicKey.replace('MII', 'AAA')],
     };
@@ -288,6 +316,12 @@ describe('rules between settings', () => {
     expect(jwks('https://issuer.internal/jwks')).toEqual([]);
     expect(jwks('http://127.0.0.1:4000/jwks')).toEqual([]);
     expect(jwks('http://[::1]:4000/jwks')).toEqual([]);
+  });
+
+  test('the worker embeds nothing without an AI service', () => {
+    const env = { DATABASE_WORKER_URL: production.DATABASE_URL, AI_EMBEDDINGS: 'true' };
+    expect(wrongVariables(env, 'worker')).toEqual(['AI_EMBEDDINGS, AI_SERVICE_URL']);
+    expect(wrongVariables({ ...env, AI_SERVICE_URL: 'http://ai.internal' }, 'worker')).toEqual([]);
   });
 
   test('in production the key of pseudonyms is not the public one', () => {

@@ -35,6 +35,13 @@ export const rules: readonly Rule[] = [
         : `${workerHeartbeatMs} and ${workerDeadAfterMs}`,
   },
   {
+    variables: ['AI_EMBEDDINGS', 'AI_SERVICE_URL'],
+    processes: ['worker'],
+    allowed: 'Embeddings come from an AI service.',
+    broken: ({ aiEmbeddings, aiServiceUrl }) =>
+      aiEmbeddings && aiServiceUrl === undefined ? '`true`, and no AI service' : undefined,
+  },
+  {
     variables: ['CLERK_JWKS_URL', 'CLERK_JWT_KEY'],
     processes: ['api'],
     allowed: 'At least one of them: without a key no token can be verified.',

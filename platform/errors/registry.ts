@@ -132,6 +132,36 @@ export const errorCodes = {
     remedy: 'Tell the user. Do not upload it again.',
     isRetryable: false,
   },
+  AI_TIMEOUT: {
+    status: 504,
+    message: 'The AI service did not answer in time.',
+    meaning: 'The time for all tries together was over.',
+    remedy: 'Ask for less text; or start the generation and read its result later.',
+    isRetryable: true,
+  },
+  AI_UNAVAILABLE: {
+    status: 503,
+    message: 'The AI service is not available right now.',
+    meaning:
+      'It is down, overloaded or out of order; or your organization has as many calls open as it may.',
+    remedy:
+      'Try again after a growing, random pause; or start the generation and read its result later.',
+    isRetryable: true,
+  },
+  AI_REJECTED: {
+    status: 422,
+    message: 'The AI service refuses this content.',
+    meaning: 'The prompt or the text it led to is not allowed, or the service cannot take it.',
+    remedy: 'Let the user change the prompt. The same prompt is refused again.',
+    isRetryable: false,
+  },
+  AI_BUDGET_EXCEEDED: {
+    status: 402,
+    message: 'Your organization has used up its AI budget of this month.',
+    meaning: 'The generations of this month have cost what the organization may spend.',
+    remedy: 'Wait for the next month (UTC), or ask for a larger budget.',
+    isRetryable: false,
+  },
   TIMEOUT: {
     status: 504,
     message: 'This took too long.',
@@ -216,6 +246,11 @@ type SqlStateRow = {
  */
 export const sqlStates: readonly SqlStateRow[] = [
   { sqlState: 'RW400', code: 'BAD_USER_INPUT', meaning: 'Ours: refused; the hint is the field.' },
+  {
+    sqlState: 'RW402',
+    code: 'AI_BUDGET_EXCEEDED',
+    meaning: 'Ours: the AI budget is used up.',
+  },
   { sqlState: 'RW403', code: 'FORBIDDEN', meaning: 'Ours: the caller may not.' },
   { sqlState: 'RW404', code: 'NOT_FOUND', meaning: 'Ours: nothing there that the caller may see.' },
   { sqlState: 'RW409', code: 'CONFLICT', meaning: 'Ours: the state does not allow it.' },
