@@ -90,7 +90,9 @@ export function makeTries(options: TriesOptions): Tries {
       if (!isFailure(error) && !mayPass(error)) return false;
       pauseMs = Math.max(askedPauseMs?.(error) ?? 0, Math.random() * firstPauseMs * 4 ** retries);
       const hasTime = performance.now() + pauseMs < endsAtMs;
-      const again = mayPass(error) && hasTime && retries < maxRetries && retriesLeft >= 1;
+      const isUp = breaker.state === CircuitState.Closed;
+      const hasRetries = retries < maxRetries && retriesLeft >= 1;
+      const again = isUp && hasTime && hasRetries && mayPass(error);
       options.onFailedTry?.(error, again);
       if (!again) return false;
       retries += 1;
@@ -114,7 +116,7 @@ export function makeTries(options: TriesOptions): Tries {
         try {
           return await work(AbortSignal.any([...outer, AbortSignal.timeout(timeoutMs)]));
         } catch (error) {
-          const isHardlyTried = deadline?.aborted && performance.now() - beganMs < timeoutMs / 2;
+          const isHardlyTried = deadline?.aborted && performance.now() - beganMs < timeoutMs / 4;
           throw signal?.aborted || isHardlyTried ? new NobodyWaits() : error;
         }
       };

@@ -210,7 +210,7 @@ describe('an AI service that is out of order', () => {
   ])(
     'and %s is told by a code, not asked any more after eight failures, and asked again later',
     async (_, fault, code) => {
-      ground = await openAiGround({ fault, timeoutMs: 300, tryTimeoutMs: 100 });
+      ground = await openAiGround({ fault, timeoutMs: 2_000, tryTimeoutMs: 100 });
       const { ai, local } = ground;
       for (let i = 0; i < 10 && !ai.isBusy('org_a'); i += 1) {
         await expect(ai.generate(prompt, makeCall())).rejects.toMatchObject({ code });
