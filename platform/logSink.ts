@@ -67,6 +67,16 @@ function toLine(observation: Observation): Line {
       } as const;
       return { level: level[job.outcome], message: 'job', fields: withError };
     }
+    case 'aiCallFinished': {
+      const level = ['ok', 'rejected', 'aborted'].includes(observation.outcome) ? 'info' : 'warn';
+      return { level, message: 'AI call', fields };
+    }
+    case 'aiTryFailed':
+      return { level: 'warn', message: 'a try at the AI service failed', fields };
+    case 'aiBreakerOpened':
+      return { level: 'error', message: 'the AI service counts as down', fields };
+    case 'aiBreakerClosed':
+      return { level: 'info', message: 'the AI service answers again', fields };
     case 'processReady':
       return { level: 'info', message: 'ready', fields };
     case 'processDraining':

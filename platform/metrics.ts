@@ -4,6 +4,8 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { makeLabelCap } from './labelCap.ts';
 import type {
+  AiCallFinished,
+  AiTryFailed,
   JobFinished,
   QueueSampled,
   RequestFinished,
@@ -53,6 +55,7 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
   const clerk = makeClerkMetrics(meter);
   const jobs = makeJobMetrics(meter);
   const recordQueue = makeQueueMetrics(meter);
+  const ai = makeAiMetrics(meter);
   const closeProcess = observeProcess(meter);
 
   return {
@@ -70,6 +73,10 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
       else if (observation.type === 'jobFinished') jobs.finished(observation);
       else if (observation.type === 'jobsSwept') jobs.swept(observation.jobs);
       else if (observation.type === 'queueSampled') recordQueue(observation);
+      else if (observation.type === 'aiCallFinished') ai.finished(observation);
+      else if (observation.type === 'aiTryFailed') ai.tryFailed(observation);
+      else if (observation.type === 'aiBreakerOpened') ai.breaker(true);
+      else if (observation.type === 'aiBreakerClosed') ai.breaker(false);
     },
     async renderPrometheus() {
       const { resourceMetrics } = await exporter.collect();
@@ -229,6 +236,53 @@ function makeQueueMetrics(meter: Meter) {
         depth.record(counts[state], { task: names(task), state });
       }
     }
+  };
+}
+
+function makeAiMetrics(meter: Meter) {
+  const durations = meter.createHistogram('gen_ai.client.operation.duration', {
+    description: 'Duration of calls of the AI service, all tries together.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: jobBuckets },
+  });
+  const tokens = meter.createHistogram('gen_ai.client.token.usage', {
+    description: 'Tokens of calls of the AI service.',
+    unit: '{token}',
+    advice: { explicitBucketBoundaries: [1, 16, 64, 256, 1_024, 4_096, 16_384, 65_536] },
+  });
+  const failed = meter.createCounter('rowhouse.ai.tries.failed', {
+    description: 'Tries at the AI service that failed, by reason, and whether another followed.',
+  });
+  const open = meter.createGauge('rowhouse.ai.breaker.open', {
+    description: '1 while the AI service counts as down, as this process sees it.',
+  });
+  const models = makeLabelCap(50);
+  const names = {
+    generate: 'text_completion',
+    embed: 'embeddings',
+    filter: 'content_filter',
+  } as const;
+  return {
+    finished({ operation, outcome, durationMs, ...used }: AiCallFinished) {
+      const labels = { 'gen_ai.operation.name': names[operation] };
+      const failure = outcome === 'ok' ? {} : { 'error.type': outcome };
+      durations.record(durationMs / 1_000, { ...labels, ...failure });
+      const model = models(`${used.provider ?? '-'}/${used.model ?? '-'}`);
+      for (const [type, count] of [
+        ['input', used.promptTokens],
+        ['output', used.completionTokens],
+      ] as const) {
+        if (count === undefined) continue;
+        tokens.record(count, {
+          ...labels,
+          'gen_ai.token.type': type,
+          'gen_ai.response.model': model,
+        });
+      }
+    },
+    tryFailed: ({ reason, isRetried }: AiTryFailed) =>
+      failed.add(1, { reason, retried: isRetried }),
+    breaker: (isOpen: boolean) => open.record(isOpen ? 1 : 0),
   };
 }
 

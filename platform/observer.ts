@@ -119,6 +119,33 @@ export type QueueSampled = {
   }[];
 };
 
+/** A call of the AI service came to an end, after all its tries. */
+export type AiCallFinished = {
+  type: 'aiCallFinished';
+  operation: 'generate' | 'embed' | 'filter';
+  /** `ok`; `notAsked`: the breaker is open, or too many calls are; or why it failed, a word of a fixed set. */
+  outcome: string;
+  durationMs: number;
+  provider?: string | undefined;
+  model?: string | undefined;
+  promptTokens?: number | undefined;
+  completionTokens?: number | undefined;
+};
+
+/** A try at a call of the AI service failed. */
+export type AiTryFailed = {
+  type: 'aiTryFailed';
+  /** A word of a fixed set. */
+  reason: string;
+  isRetried: boolean;
+};
+
+/** The AI service counts as down: it is not asked, but for a try every few seconds. */
+type AiBreakerOpened = { type: 'aiBreakerOpened' };
+
+/** The AI service answers again. */
+type AiBreakerClosed = { type: 'aiBreakerClosed' };
+
 /** The process does its work. */
 type ProcessReady = {
   type: 'processReady';
@@ -145,6 +172,10 @@ export type Observation =
   | JobFinished
   | JobsSwept
   | QueueSampled
+  | AiCallFinished
+  | AiTryFailed
+  | AiBreakerOpened
+  | AiBreakerClosed
   | ProcessReady
   | ProcessDraining;
 

@@ -1,29 +1,13 @@
 import { S3ServiceException } from '@aws-sdk/client-s3';
-import {
-  ConsecutiveBreaker,
-  circuitBreaker,
-  ExponentialBackoff,
-  handleWhen,
-  isBrokenCircuitError,
-  retry,
-  wrap,
-} from 'cockatiel';
 import { RowhouseError } from '../../platform/errors/registry.ts';
+import { isDown, makeTries, type RunOptions } from '../calls/makeTries.ts';
 import { StorageError } from './StorageError.ts';
 
 /** Calls the store: in time, again where that may help, and not at all while it is down. */
 export type Call = <Result>(
   work: (signal: AbortSignal) => Promise<Result>,
-  options?: CallOptions,
+  options?: Pick<RunOptions, 'signal' | 'mayRepeat'>,
 ) => Promise<Result>;
-
-/** How one call differs. */
-type CallOptions = {
-  /** Whoever waits for it. */
-  signal?: AbortSignal | undefined;
-  /** False for what must not happen twice. */
-  mayRepeat?: boolean;
-};
 
 /** The limits of calls. */
 type CallerOptions = {
@@ -33,14 +17,10 @@ type CallerOptions = {
   deadlineMs?: number | undefined;
 };
 
-/** Tries after the first. */
-const maxRetries = 2;
 /** After so many failures in a row the store counts as down. */
 const breaksAfter = 8;
 /** While it is down it is asked no more often than this. */
 const asksAgainMs = 2_000;
-/** Retries that may be spent at once, and what each success earns: one in ten. */
-const budget = { most: 10, earned: 0.1 };
 
 /**
  * Makes what calls the store.
@@ -49,38 +29,13 @@ const budget = { most: 10, earned: 0.1 };
  * where it is away, slow or out of order.
  */
 export function makeCaller({ timeoutMs, deadlineMs }: CallerOptions): Call {
-  let retriesLeft = budget.most;
-  const mayRetry = (error: unknown): boolean => {
-    if (!isPassing(error) || retriesLeft < 1) return false;
-    retriesLeft -= 1;
-    return true;
-  };
-  const breaker = circuitBreaker(handleWhen(isPassing), {
-    breaker: new ConsecutiveBreaker(breaksAfter),
-    halfOpenAfter: asksAgainMs,
-  });
-  const again = retry(handleWhen(mayRetry), {
-    maxAttempts: maxRetries,
-    backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 1_000 }),
-  });
-  const repeated = wrap(again, breaker);
-
-  return async (work, { signal, mayRepeat = true } = {}) => {
-    const outer = [signal, deadlineMs === undefined ? undefined : AbortSignal.timeout(deadlineMs)];
-    const given = outer.filter((each) => each !== undefined);
-    const policy = mayRepeat ? repeated : breaker;
+  const isFailure = isPassing;
+  const tries = makeTries({ timeoutMs, deadlineMs, breaksAfter, asksAgainMs, isFailure });
+  return async (work, options = {}) => {
     try {
-      const result = await policy.execute(
-        () => {
-          for (const each of given) each.throwIfAborted();
-          return work(AbortSignal.any([...given, AbortSignal.timeout(timeoutMs)]));
-        },
-        given.length > 0 ? AbortSignal.any(given) : undefined,
-      );
-      retriesLeft = Math.min(budget.most, retriesLeft + budget.earned);
-      return result;
+      return await tries.run(work, options);
     } catch (error) {
-      signal?.throwIfAborted();
+      options.signal?.throwIfAborted();
       throw told(error);
     }
   };
@@ -101,7 +56,7 @@ function refusalOf(error: unknown): StorageError['kind'] | undefined {
 
 /** Whether the same may work a moment later. A clock that was off has been set by the answer. */
 function isPassing(error: unknown): boolean {
-  if (isBrokenCircuitError(error)) return false;
+  if (isDown(error)) return false;
   if (!(error instanceof S3ServiceException)) return true;
   const status = error.$metadata.httpStatusCode ?? 0;
   const isBusy = status === 429 || status === 408 || error.name === 'SlowDown';

@@ -1,0 +1,107 @@
+import { Agent, type Dispatcher, errors } from 'undici';
+import type { z } from 'zod';
+import { AiFailure } from './AiFailure.ts';
+import { errorAnswer, type Operation, paths } from './contract.ts';
+
+/** Sends one request to the AI service, and believes of the answer what fits the schema. */
+export type Post = {
+  /** @throws AiFailure, or the reason of the signal. */
+  send<Answer>(request: {
+    operation: Operation;
+    body: object;
+    headers: Record<string, string>;
+    answer: z.ZodType<Answer>;
+    signal: AbortSignal;
+  }): Promise<Answer>;
+  close(): Promise<void>;
+};
+
+/** The longest body of a refusal that is of interest. */
+const longestRefusal = 10_000;
+
+/** Opens connections to the service: at most so many, none kept for longer than a few seconds. */
+export function makePost(options: {
+  url: string;
+  maxConnections: number;
+  maxAnswerBytes: number;
+}): Post {
+  const base = options.url.replace(/\/+$/, '');
+  const agent = new Agent({
+    connections: options.maxConnections,
+    // While it is read, so that nothing beyond is ever in memory.
+    maxResponseSize: options.maxAnswerBytes,
+    // Signals bound all of it, to the millisecond.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: 0 },
+  });
+
+  return {
+    async send({ operation, body, headers, answer, signal }) {
+      try {
+        const response = await agent.request({
+          ...place(base, operation),
+          method: 'POST',
+          headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
+          body: JSON.stringify(body),
+          signal,
+        });
+        if (response.statusCode === 200) return believed(await response.body.text(), answer);
+        throw await refusal(response);
+      } catch (error) {
+        if (error instanceof AiFailure) throw error;
+        signal.throwIfAborted();
+        const isLarge = error instanceof errors.ResponseExceededMaxSizeError;
+        throw new AiFailure(isLarge ? 'oversized' : 'unreachable', { cause: error });
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
+
+function place(base: string, operation: Operation): { origin: string; path: string } {
+  const { origin, pathname } = new URL(`${base}${paths[operation]}`);
+  return { origin, path: pathname };
+}
+
+function believed<Answer>(text: string, answer: z.ZodType<Answer>): Answer {
+  const parsed = answer.safeParse(readJson(text));
+  if (parsed.success) return parsed.data;
+  // Of zod's issues, which may quote the answer, the places alone.
+  const places = parsed.error.issues.map(({ path, code }) => `${path.join('.')}: ${code}`);
+  throw new AiFailure('malformed', {
+    status: 200,
+    cause: new Error(places.slice(0, 5).join(', ')),
+  });
+}
+
+/** What a status other than 200 means. A no to the content has to say so in the contract's words. */
+async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<AiFailure> {
+  const told = { status: statusCode, pauseMs: readPauseMs(headers['retry-after']) };
+  if (statusCode === 429 || statusCode >= 500) {
+    await body.dump({ limit: longestRefusal });
+    if (statusCode === 429) return new AiFailure('limited', told);
+    return new AiFailure(statusCode === 503 ? 'overloaded' : 'failed', told);
+  }
+  const parsed = errorAnswer.safeParse(readJson(await body.text()));
+  if (!parsed.success || statusCode < 400) return new AiFailure('unexpected', told);
+  const { code } = parsed.data.error;
+  // The first call with this key still runs, or another one took it.
+  const isOfKey = code === 'IN_PROGRESS';
+  return new AiFailure(isOfKey ? 'overloaded' : 'rejected', { ...told, cause: new Error(code) });
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `Retry-After`, in seconds or as a date. */
+function readPauseMs(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  const ms = /^\d{1,6}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}

@@ -1,0 +1,166 @@
+import type { z } from 'zod';
+import { RowhouseError } from '../../platform/errors/registry.ts';
+import type { Observe } from '../../platform/observer.ts';
+import { isDown, makeTries } from '../calls/makeTries.ts';
+import { AiFailure, type Reason, reasonOf } from './AiFailure.ts';
+import { embeddingsAnswer, filtersAnswer, generateAnswer, type Operation } from './contract.ts';
+import { makeGate } from './makeGate.ts';
+import { makePost } from './makePost.ts';
+
+/** Who a call is for, and how long it may take. Leaves the house as headers: no personal data. */
+export type AiCall = {
+  /** `X-Org-ID`. */
+  orgId: string;
+  /** `X-User-ID`, a pseudonym. */
+  userId: string;
+  /** The same for every try of the same work. */
+  idempotencyKey: string;
+  traceparent?: string | undefined;
+  signal?: AbortSignal | undefined;
+  /** All tries together; by default what the service was opened with. */
+  deadlineMs?: number | undefined;
+};
+
+/** A text, and what it took. */
+export type Generated = z.output<typeof generateAnswer>;
+/** A vector for each text, in their order, and what they took. */
+export type Embedded = z.output<typeof embeddingsAnswer>;
+/** Whether a text is allowed, and else why. */
+export type Filtered = z.output<typeof filtersAnswer>;
+
+/**
+ * The AI service. Calls throw RowhouseError: `AI_REJECTED` where it refuses the content,
+ * `AI_TIMEOUT` where it did not answer in time, `AI_UNAVAILABLE` where it is down, out of order
+ * or busy, in particular when it was not asked at all. A signal that aborts is thrown as it is.
+ */
+export type AiService = {
+  generate(input: { prompt: string; maxTokens: number }, call: AiCall): Promise<Generated>;
+  embed(input: { texts: readonly string[] }, call: AiCall): Promise<Embedded>;
+  /** Whether a prompt or a result is allowed. */
+  filter(input: { text: string; kind: 'prompt' | 'result' }, call: AiCall): Promise<Filtered>;
+  /** Whether calls of this organization would be refused right now without being sent. */
+  isBusy(orgId: string): boolean;
+  close(): Promise<void>;
+};
+
+/** Where the service is, and the limits of calls in this process. */
+export type AiServiceOptions = {
+  url: string;
+  /** For all tries together, where a call does not say so itself. */
+  timeoutMs: number;
+  tryTimeoutMs: number;
+  maxCalls: number;
+  maxCallsPerOrg: number;
+  maxAnswerBytes: number;
+  /** While it is down it is asked no more often than this. */
+  asksAgainMs?: number;
+  observe: Observe;
+};
+
+/** After so many failures in a row the service counts as down. */
+const breaksAfter = 8;
+/** An organization that was told 429 without a time waits this long. */
+const usualPauseMs = 1_000;
+
+/** The same call would end the same: by its key it would get the same answer. */
+const isFinal: ReadonlySet<Reason> = new Set(['rejected', 'unexpected', 'malformed', 'oversized']);
+
+/** Opens connections to the AI service as they are needed. */
+export function openAiService(options: AiServiceOptions): AiService {
+  const { url, timeoutMs, maxCalls, maxAnswerBytes, observe, asksAgainMs = 5_000 } = options;
+  const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes });
+  const gate = makeGate({ maxCalls, maxCallsPerOrg: options.maxCallsPerOrg });
+  const tries = makeTries({
+    timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
+    deadlineMs: timeoutMs,
+    breaksAfter,
+    asksAgainMs,
+    // The limit of one organization says nothing about the others.
+    isFailure: (error) => !['rejected', 'limited'].includes(reasonOf(error)),
+    mayPass: (error) => !isFinal.has(reasonOf(error)),
+    askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
+    onFailedTry: (error, isRetried) =>
+      observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
+    onDown: (isDown) => observe({ type: isDown ? 'aiBreakerOpened' : 'aiBreakerClosed' }),
+  });
+
+  async function ask<Answer extends object>(
+    operation: Operation,
+    body: object,
+    answer: z.ZodType<Answer>,
+    call: AiCall,
+  ): Promise<Answer> {
+    const beganMs = performance.now();
+    // Of the answer, what it took alone: never a text.
+    const report = (outcome: string, used: Used = {}) => {
+      const { provider, model, promptTokens, completionTokens } = used;
+      const cost = { provider, model, promptTokens, completionTokens };
+      const durationMs = performance.now() - beganMs;
+      observe({ type: 'aiCallFinished', operation, outcome, durationMs, ...cost });
+    };
+    const leave = gate.enter(call.orgId);
+    if (!leave) {
+      report('notAsked');
+      throw new RowhouseError('AI_UNAVAILABLE');
+    }
+    const headers = headersOf(call);
+    const send = (signal: AbortSignal) =>
+      post.send({ operation, body, headers, answer, signal }).catch((error: unknown) => {
+        if (error instanceof AiFailure && error.reason === 'limited') {
+          gate.pause(call.orgId, error.pauseMs ?? usualPauseMs);
+        }
+        throw error;
+      });
+    try {
+      const result = await tries.run(send, call);
+      report('ok', result as Used);
+      return result;
+    } catch (error) {
+      if (call.signal?.aborted) {
+        report('aborted');
+        throw error;
+      }
+      const reason = isDown(error) ? 'notAsked' : reasonOf(error);
+      report(reason);
+      throw new RowhouseError(codeFor(reason), { cause: error });
+    } finally {
+      leave();
+    }
+  }
+
+  return {
+    generate: (input, call) => ask('generate', input, generateAnswer, call),
+    embed: ({ texts }, call) => ask('embed', { texts }, embeddingsOf(texts.length), call),
+    filter: (input, call) => ask('filter', input, filtersAnswer, call),
+    isBusy: (orgId) => gate.isShut(orgId) || tries.isClosedToWork(),
+    close: () => post.close(),
+  };
+}
+
+/** What an answer says of its cost. */
+type Used = Partial<Pick<Generated, 'provider' | 'model' | 'promptTokens' | 'completionTokens'>>;
+
+function headersOf({ orgId, userId, idempotencyKey, traceparent }: AiCall): Record<string, string> {
+  return {
+    'x-org-id': orgId,
+    'x-user-id': userId,
+    'idempotency-key': idempotencyKey,
+    ...(traceparent !== undefined && { traceparent }),
+  };
+}
+
+/** A vector for each text, all of one length and none without direction. */
+function embeddingsOf(count: number) {
+  return embeddingsAnswer.refine(
+    ({ embeddings }) =>
+      embeddings.length === count &&
+      embeddings.every(
+        (vector) => vector.length === embeddings[0]?.length && vector.some((x) => x !== 0),
+      ),
+  );
+}
+
+function codeFor(reason: Reason | 'notAsked'): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {
+  if (reason === 'rejected') return 'AI_REJECTED';
+  return reason === 'timeout' ? 'AI_TIMEOUT' : 'AI_UNAVAILABLE';
+}
