@@ -77,6 +77,16 @@ function toLine(observation: Observation): Line {
       return { level: 'error', message: 'the AI service counts as down', fields };
     case 'aiBreakerClosed':
       return { level: 'info', message: 'the AI service answers again', fields };
+    case 'generationAccepted':
+      return { level: 'debug', message: 'generation accepted', fields };
+    case 'generationOverBudget':
+      return { level: 'warn', message: 'generation over budget', fields };
+    case 'generationHandedOff':
+      return { level: 'info', message: 'generation handed off', fields };
+    case 'generationFinished':
+      return { level: 'info', message: 'generation', fields };
+    case 'generationCanceled':
+      return { level: 'info', message: 'generation canceled', fields };
     case 'processReady':
       return { level: 'info', message: 'ready', fields };
     case 'processDraining':

@@ -2,7 +2,10 @@ import { Command } from 'commander';
 import { loadConfigOrExit } from '../platform/config/loadConfigOrExit.ts';
 import { makeLifecycle } from '../platform/lifecycle.ts';
 import { logConsole, makeLogger } from '../platform/logging.ts';
+import type { Observe } from '../platform/observer.ts';
+import { openConfiguredAi } from '../services/ai/openConfiguredAi.ts';
 import { makeFileTasks } from './makeFileTasks.ts';
+import { makeGenerationTasks } from './makeGenerationTasks.ts';
 import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
 import { makeReconcileTask } from './tasks/clerk__reconcile.ts';
@@ -21,5 +24,15 @@ const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 
 const services = openFileServices(config, lifecycle);
-const all = { ...tasks, ...makeReconcileTask(config), ...makeFileTasks(services) };
-await runWorker(config, all, log, lifecycle);
+/** With one way to the AI service, so that what one task learns of it all know. */
+const makeTasks = (observe: Observe) => {
+  const ai = openConfiguredAi(config, 'job', observe);
+  if (ai) lifecycle.opened('AI service', () => ai.close());
+  return {
+    ...tasks,
+    ...makeReconcileTask(config),
+    ...makeFileTasks(services),
+    ...makeGenerationTasks(config, ai),
+  };
+};
+await runWorker(config, makeTasks, log, lifecycle);

@@ -6,7 +6,12 @@ import type { Lifecycle } from '../platform/lifecycle.ts';
 import { makePseudonym } from '../platform/logging.ts';
 import { makeLogSink } from '../platform/logSink.ts';
 import { openMetrics } from '../platform/metrics.ts';
-import { makeObserver, type Observation, type QueueSampled } from '../platform/observer.ts';
+import {
+  makeObserver,
+  type Observation,
+  type Observe,
+  type QueueSampled,
+} from '../platform/observer.ts';
 import { crontab } from './crontab.ts';
 import { openListener } from './listener.ts';
 import { openRunner } from './openRunner.ts';
@@ -17,10 +22,13 @@ import { openWatchdog } from './watchdog.ts';
 /** How often the queue is looked at. */
 const sampleMs = 10_000;
 
-/** Opens what a worker is made of, and runs jobs of these tasks until it is closed. */
+/**
+ * Opens what a worker is made of, and runs jobs of these tasks until it is closed.
+ * @param makeTasks told whom to report to.
+ */
 export async function runWorker(
   config: Config<'worker'>,
-  tasks: Tasks,
+  makeTasks: (observe: Observe) => Tasks,
   log: Logger,
   lifecycle: Pick<Lifecycle, 'opened'>,
 ): Promise<void> {
@@ -38,6 +46,7 @@ export async function runWorker(
   const watchdog = openWatchdog(config.workerDeadAfterMs * 2);
   lifecycle.opened('watchdog', () => watchdog.close());
 
+  const tasks = makeTasks(observe);
   const { workerConcurrency: concurrency, shutdownGraceMs: graceMs } = config;
   const runner = openRunner({
     connectionString: config.databaseWorkerUrl,

@@ -16,4 +16,4 @@ const bench__nothing = defineTask({
 const log = makeLogger({ logLevel: 'info' });
 const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
-await runWorker(loadConfig('worker'), { bench__nothing }, log, lifecycle);
+await runWorker(loadConfig('worker'), () => ({ bench__nothing }), log, lifecycle);

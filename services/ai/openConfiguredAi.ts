@@ -7,7 +7,16 @@ import { type AiService, openAiService } from './openAiService.ts';
  * jobs, for which nobody waits, AI_JOB_TIMEOUT_MS, and half of it for one try.
  */
 export function openConfiguredAi(
-  config: Config,
+  config: Pick<
+    Config,
+    | 'aiServiceUrl'
+    | 'aiTimeoutMs'
+    | 'aiTryTimeoutMs'
+    | 'aiJobTimeoutMs'
+    | 'aiMaxCalls'
+    | 'aiMaxCallsPerOrganization'
+    | 'aiMaxAnswerBytes'
+  >,
   waiting: 'request' | 'job',
   observe: Observe,
 ): AiService | undefined {

@@ -115,4 +115,4 @@ const lifecycle = makeLifecycle({ log });
 lifecycle.onSignals();
 const testTasks = { test__effect, test__nothing, test__misbehave };
 const all = { ...tasks, ...makeFileTasks(undefined), ...testTasks };
-await runWorker(config, all, log, lifecycle);
+await runWorker(config, () => all, log, lifecycle);
