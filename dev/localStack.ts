@@ -8,6 +8,8 @@ import { readSources, setValue } from '../platform/config/environment.ts';
 import { loadConfig } from '../platform/config/loadConfig.ts';
 import type { Config } from '../platform/config/settings.ts';
 import { type Lifecycle, makeLifecycle } from '../platform/lifecycle.ts';
+import { openAiFaculties } from './ai/openAiFaculties.ts';
+import { openLocalAiService } from './aiService.ts';
 import { openStackProcess } from './childProcess.ts';
 import { openIssuer } from './issuer.ts';
 import { openIssuerRecord } from './issuerRecord.ts';
@@ -49,6 +51,7 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
   if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
   if (!config.clerkWebhookSecret) settings.CLERK_WEBHOOK_SECRET = newWebhookSecret();
   if (!config.s3BucketUploads) Object.assign(settings, await startStore(config, lifecycle));
+  if (!config.aiServiceUrl) Object.assign(settings, await startAiService(config, env, lifecycle));
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
   const partsEnv = { ...process.env, ...env, ...settings };
@@ -207,6 +210,27 @@ async function startStore({ dataDir }: Config, lifecycle: Opened): Promise<Stack
   return store.settings;
 }
 
+/** The local AI service, in front of a real model where one is configured. */
+async function startAiService(
+  config: Config,
+  env: StackSettings,
+  lifecycle: Opened,
+): Promise<StackSettings> {
+  const { localAiOpenaiUrl: url, localAiOpenaiModel: model } = config;
+  const server = {
+    model,
+    embeddingModel: config.localAiOpenaiEmbeddingModel,
+    key: config.localAiOpenaiKey,
+  };
+  const faculties = url === undefined ? undefined : openAiFaculties({ url, ...server });
+  const service = await openLocalAiService({ port: 9_010, ...(faculties && { faculties }) });
+  lifecycle.opened('AI service', service.close);
+  return {
+    AI_SERVICE_URL: service.url,
+    ...(env.AI_EMBEDDINGS === undefined && { AI_EMBEDDINGS: 'true' }),
+  };
+}
+
 /** Tells the other commands (`token`, `migrate`, `db:watch`, …) of the running stack. */
 async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle: Opened) {
   const path = join(dataDir, 'local.env');
@@ -219,6 +243,7 @@ async function writeLocalEnv(dataDir: string, settings: StackSettings, lifecycle
 async function welcome(url: string, settings: StackSettings, dataDir: string): Promise<string> {
   const lines = ['', `GraphiQL   ${url}/`, `GraphQL    ${url}/graphql`];
   if (settings.S3_ENDPOINT) lines.push(`Files      ${settings.S3_ENDPOINT}`);
+  if (settings.AI_SERVICE_URL) lines.push(`AI         ${settings.AI_SERVICE_URL}`);
   if (settings.CLERK_ISSUER) {
     const { key } = await openIssuerRecord(dataDir);
     const content = { user: 'user_alice', org: 'org_acme', role: 'admin', ttlSeconds: 86_400 };
