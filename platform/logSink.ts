@@ -82,7 +82,7 @@ function toLine(observation: Observation): Line {
     case 'generationOverBudget':
       return { level: 'warn', message: 'generation over budget', fields };
     case 'generationHandedOff':
-      return { level: 'info', message: 'generation handed off', fields };
+      return handedOff(observation);
     case 'generationFinished':
       return { level: 'info', message: 'generation', fields };
     case 'generationCanceled':
@@ -96,6 +96,16 @@ function toLine(observation: Observation): Line {
       return never;
     }
   }
+}
+
+function handedOff({
+  type: _,
+  error,
+  ...fields
+}: Extract<Observation, { type: 'generationHandedOff' }>): Line {
+  const message = 'generation handed off';
+  if (error === undefined) return { level: 'info', message, fields };
+  return { level: 'error', message, fields: { ...fields, err: error } };
 }
 
 function requestLevel({ route, status }: { route: string; status: number }): Level {

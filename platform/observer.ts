@@ -158,7 +158,13 @@ type GenerationAccepted = {
 type GenerationOverBudget = { type: 'generationOverBudget'; orgHash: string };
 
 /** A request leaves its generation to a job. */
-type GenerationHandedOff = { type: 'generationHandedOff'; reason: ErrorCode; orgHash: string };
+type GenerationHandedOff = {
+  type: 'generationHandedOff';
+  reason: ErrorCode;
+  /** Where nobody foresaw it. */
+  error?: unknown;
+  orgHash: string;
+};
 
 /** Work on a generation came to its end. One that fails with its job is told of by `jobFinished`. */
 export type GenerationFinished = {

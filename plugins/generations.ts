@@ -119,8 +119,13 @@ export function makeGenerations(options: GenerationsOptions): Generations {
       });
     } catch (error) {
       // Whatever it was, the job may do better, and says what it was where it does not.
-      const reason = codeOf(error);
-      observe({ type: 'generationHandedOff', reason, orgHash: pseudonym(orgId) });
+      const known = error instanceof RowhouseError;
+      observe({
+        type: 'generationHandedOff',
+        reason: known ? error.code : 'INTERNAL',
+        ...(!known && { error }),
+        orgHash: pseudonym(orgId),
+      });
       await whileAway(() => caller.query(handOffSql, [work.id, work.attempt]));
       return;
     }
@@ -203,10 +208,6 @@ function traceparentOf(traceId: string): string | undefined {
   if (traceId === '') return undefined;
   const spanId = Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex');
   return `00-${traceId}-${spanId}-01`;
-}
-
-function codeOf(error: unknown): keyof typeof errorCodes {
-  return error instanceof RowhouseError ? error.code : 'INTERNAL';
 }
 
 /** Writes how a generation goes on, again while the database is away: what is too late changes nothing. */

@@ -45,7 +45,7 @@ export function makeProduceText({ ai, hasFilters, prices }: ProduceOptions): Pro
     const endsAtMs = performance.now() + deadlineMs;
     /** The same call for each part of the work, within the time that is left. */
     const callFor = (idempotencyKey: string): AiCall => {
-      const leftMs = endsAtMs - performance.now();
+      const leftMs = Math.floor(endsAtMs - performance.now());
       if (leftMs <= 0) throw new RowhouseError('AI_TIMEOUT');
       return { ...rest, idempotencyKey, deadlineMs: leftMs };
     };
