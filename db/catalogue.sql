@@ -605,7 +605,6 @@ grant usage on type app_public.audit_source to app_user;
 grant usage on type app_public.file_status to app_user;
 grant usage on type app_public.file_status to app_worker;
 grant usage on type app_public.generation_status to app_user;
-grant usage on type app_public.generation_status to app_worker;
 grant usage on type app_public.job_state to app_user;
 grant usage on type app_public.job_status to app_user;
 grant usage on type app_public.organization_kind to app_user;

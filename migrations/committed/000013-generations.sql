@@ -1,5 +1,5 @@
 --! Previous: sha1:f60aebf9c7c1e7c1dfb672a042df1a46da0753f0
---! Hash: sha1:e0cff05be955d65f890aa466c7e923f8becbd5ef
+--! Hash: sha1:75f77893167117843b7cb7385e83dc49c34f70e6
 --! Message: generations
 
 -- Generations: texts by the AI service, what they cost, and what an organization may spend.
@@ -36,7 +36,7 @@ drop function if exists app_private.tg_generations__release();
 drop function if exists app_private.tg_dead_letters__fail_generation();
 
 create type app_public.generation_status as enum ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED');
-grant usage on type app_public.generation_status to app_user, app_worker;
+grant usage on type app_public.generation_status to app_user;
 
 create table app_public.generations (
   org_id text not null default app_hidden.current_org_id(),
