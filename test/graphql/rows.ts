@@ -4,7 +4,7 @@ import type { TestDatabase } from '../support/database.ts';
  * The rows golden cases run on, with ids and times that never change.
  *
  * Acme: Alice (admin), Bob (member), five documents a minute apart, the last two
- * at the same time. Globex: Carol, one document.
+ * at the same time. Globex: Carol, one document. A generation each.
  */
 export async function addGoldenRows({ provision, superuser }: TestDatabase): Promise<void> {
   await provision({ userId: 'user_alice', orgId: 'org_acme', orgRole: 'admin' });
@@ -24,5 +24,14 @@ export async function addGoldenRows({ provision, superuser }: TestDatabase): Pro
       ('org_acme', 4, 'user_alice', 'Budget', 'One anvil.', '2020-01-01 00:04Z'),
       ('org_acme', 5, 'user_alice', 'Minutes', 'Nothing was decided.', '2020-01-01 00:04Z'),
       ('org_globex', 6, 'user_carol', 'Secret plan', 'Anvils from Acme.', '2020-01-01 00:05Z')
-    ) as d (org_id, n, owner_id, title, body, at)`);
+    ) as d (org_id, n, owner_id, title, body, at);
+    insert into app_public.generations (org_id, id, user_id, document_id, prompt, max_tokens, status, text,
+      latency_ms, provider, model, prompt_tokens, completion_tokens, created_at, updated_at, started_at, finished_at)
+    select org_id, ('00000000-0000-7000-8000-00000000010' || n)::uuid, user_id, document_id::uuid, 'Sell anvils.', 100,
+      'SUCCEEDED', 'Anvils!', 20, 'local', 'echo', 4, 2, at, at, at, at
+    from (values
+      ('org_acme', 1, 'user_alice', '00000000-0000-7000-8000-000000000001', timestamptz '2020-01-01 00:06Z'),
+      ('org_acme', 2, 'user_bob', null, '2020-01-01 00:07Z'),
+      ('org_globex', 3, 'user_carol', null, '2020-01-01 00:08Z')
+    ) as g (org_id, n, user_id, document_id, at)`);
 }
