@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import 'postgraphile/graphile-build-pg';
-import type { ExecutionResult, GraphQLError } from 'postgraphile/graphql';
+import type { GraphQLError } from 'postgraphile/graphql';
 import type { Access, Command } from '../db/why.ts';
 import { askWhy, type WhyUrls } from '../db/whyAsk.ts';
+import { onErrors } from './onErrors.ts';
 import { type RefusedMutation, refusedMutation } from './refusedMutation.ts';
 
 /** An answer waits for an explanation no longer than this. */
@@ -22,8 +23,8 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
   return {
     name: 'AccessPlugin',
     version: '1.0.0',
-    // Its middleware is around that which gives errors their extensions.
-    before: ['OperationsPlugin'],
+    // It adds to the extensions that errors get there.
+    after: ['OperationsPlugin'],
 
     schema: {
       hooks: {
@@ -44,11 +45,10 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
       },
     },
 
-    grafast: {
+    grafserv: {
       middleware: {
-        async execute(next, { args }) {
-          const result = (await next()) as ExecutionResult;
-          for (const error of result.errors ?? []) {
+        setPreset: onErrors(async ({ errors }, args) => {
+          for (const error of errors) {
             const refused = refusedMutation(error, args);
             const target = refused && targets.get(refused.operation);
             if (!target || isBusy) continue;
@@ -59,8 +59,7 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
             await addAccess(error, explained);
             break;
           }
-          return result as never;
-        },
+        }),
       },
     },
   };

@@ -6,6 +6,7 @@ import { type ErrorCode, errorCodes } from '../platform/errors/registry.ts';
 import type { Observe } from '../platform/observer.ts';
 import { codedError } from './graphqlErrors.ts';
 import { stateOf } from './http/requestState.ts';
+import { onErrors } from './onErrors.ts';
 
 /**
  * Gives every error of a GraphQL request its code and request id, and masks what
@@ -16,19 +17,10 @@ export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
     name: 'OperationsPlugin',
     version: '1.0.0',
 
-    grafast: {
-      middleware: {
-        async execute(next, { args }) {
-          const request = requestOf(args);
-          const result = (await next()) as ExecutionResult;
-          if (result.errors) tellErrors(result, request, observe);
-          return result as never;
-        },
-      },
-    },
-
     grafserv: {
       middleware: {
+        setPreset: onErrors((result, args) => tellErrors(result, requestOf(args), observe)),
+
         // What never ran (no JSON, no valid document, too large a body) has errors without codes.
         async processRequest(next, { requestDigest }) {
           const result = await next();
@@ -47,7 +39,8 @@ function requestOf(args: GrafastExecutionArgs): IncomingMessage | undefined {
   return args.requestContext?.node?.req;
 }
 
-function tellErrors(
+/** Gives the errors of an operation their codes, and masks what nobody foresaw. */
+export function tellErrors(
   result: ExecutionResult,
   request: IncomingMessage | undefined,
   observe: Observe,

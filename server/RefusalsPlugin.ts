@@ -1,5 +1,5 @@
-import type { ExecutionResult } from 'postgraphile/graphql';
 import { rowOfNodeId } from '../plugins/AuditEventsPlugin.ts';
+import { onErrors } from './onErrors.ts';
 import type { RefusalTrail } from './refusalTrail.ts';
 import { refusedMutation } from './refusedMutation.ts';
 
@@ -9,6 +9,8 @@ export function makeRefusalsPlugin(trail: RefusalTrail): GraphileConfig.Plugin {
   return {
     name: 'RefusalsPlugin',
     version: '1.0.0',
+    // It looks at errors as they came.
+    before: ['OperationsPlugin'],
 
     schema: {
       hooks: {
@@ -19,11 +21,10 @@ export function makeRefusalsPlugin(trail: RefusalTrail): GraphileConfig.Plugin {
       },
     },
 
-    grafast: {
+    grafserv: {
       middleware: {
-        async execute(next, { args }) {
-          const result = (await next()) as ExecutionResult;
-          for (const error of result.errors ?? []) {
+        setPreset: onErrors(({ errors }, args) => {
+          for (const error of errors) {
             const refused = refusedMutation(error, args);
             if (!refused) continue;
             const { operation, id, code, claims, state } = refused;
@@ -31,8 +32,7 @@ export function makeRefusalsPlugin(trail: RefusalTrail): GraphileConfig.Plugin {
             const row = id === undefined ? null : rowOf(id);
             trail.record({ caller: claims, operation, row, code, requestId, traceId });
           }
-          return result as never;
-        },
+        }),
       },
     },
   };

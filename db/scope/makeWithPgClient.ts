@@ -63,15 +63,38 @@ export function makeWithPgClient(
       name: usePrepared ? name : undefined,
     });
 
-    const client: ScopedClient = {
-      get rawClient(): PoolClient {
+    const client = new Client({
+      raw() {
         throw new Error('There is no connection of your own outside withTransaction.');
       },
       query: (query) => single(connect, [...scope, statement(query)], query.arrayMode, isRead),
       withTransaction: (work) => transaction(connect, scope, statement, work, isRead),
-    };
+    });
     return callback(client);
   };
+}
+
+/** The parts of a client. */
+type ClientParts = Pick<ScopedClient, 'query' | 'withTransaction'> & { raw(): PoolClient };
+
+/**
+ * A class for its getter alone: V8 keeps the getter of an object literal in the old
+ * generation, and with it all that the request holds on to, until the next full collection.
+ */
+class Client {
+  readonly query: ScopedClient['query'];
+  readonly withTransaction: ScopedClient['withTransaction'];
+  readonly #raw: () => PoolClient;
+
+  constructor({ raw, query, withTransaction }: ClientParts) {
+    this.#raw = raw;
+    this.query = query;
+    this.withTransaction = withTransaction;
+  }
+
+  get rawClient(): PoolClient {
+    return this.#raw();
+  }
 }
 
 /** One batch on a connection of its own, sent again where that cannot do a thing twice. */
@@ -129,9 +152,9 @@ async function transaction<Result>(
     return ended;
   };
 
-  const clientAt = (level: number, nested = makeTurns()): ScopedClient => {
-    return {
-      get rawClient() {
+  const clientAt = (level: number, nested = makeTurns()): ScopedClient =>
+    new Client({
+      raw() {
         if (hasEnded) throw new Error('The transaction has ended.');
         isInOtherHands = true;
         // Sent ahead of whatever the caller sends. Its failure shows in that.
@@ -145,8 +168,7 @@ async function transaction<Result>(
       },
       withTransaction: (inner) =>
         nested.take(() => savepoint(send, `s${level}`, () => inner(clientAt(level + 1)))),
-    };
-  };
+    });
 
   const outermost = makeTurns();
   try {

@@ -36,12 +36,18 @@ const maxPrepared = 100;
 
 /** What is remembered of a connection as long as it lives. */
 type Memory = {
-  /** Texts by name, least recently used first. */
-  prepared: Map<string, string>;
+  /**
+   * By name. Not kept in the order of use: a Map that entries leave and enter with each
+   * statement is laid out anew all the time, and V8 keeps the old layouts for long.
+   */
+  prepared: Map<string, Prepared>;
+  /** Batches sent. */
+  batches: number;
   /** Of the batch under way. */
   notices: PgNotice[];
   isLost: boolean;
 };
+type Prepared = { text: string; usedBy: number };
 const memories = new WeakMap<PoolClient, Memory>();
 const none: readonly PgNotice[] = Object.freeze([]);
 
@@ -106,7 +112,7 @@ function assertAwaited(signal: AbortSignal | undefined): void {
 }
 
 function remember(raw: PoolClient): Memory {
-  const memory: Memory = { prepared: new Map(), notices: [], isLost: false };
+  const memory: Memory = { prepared: new Map(), batches: 0, notices: [], isLost: false };
   memories.set(raw, memory);
   const lose = () => {
     memory.isLost = true;
@@ -117,21 +123,33 @@ function remember(raw: PoolClient): Memory {
 }
 
 /** Marks the statements' names as used, and names those that have to make room. */
-function makeRoom({ prepared }: Memory, statements: readonly Statement[]): string[] {
+function makeRoom(memory: Memory, statements: readonly Statement[]): string[] {
+  const { prepared } = memory;
   const forgotten: string[] = [];
+  memory.batches += 1;
   for (const { name, text } of statements) {
     if (!name) continue;
     const known = prepared.get(name);
-    if (known !== undefined && known !== text) forgotten.push(name);
-    prepared.delete(name);
-    prepared.set(name, text);
+    if (known?.text === text) {
+      known.usedBy = memory.batches;
+    } else {
+      if (known) forgotten.push(name);
+      prepared.set(name, { text, usedBy: memory.batches });
+    }
   }
-  for (const name of prepared.keys()) {
-    if (prepared.size <= maxPrepared) break;
+  while (prepared.size > maxPrepared) {
+    const name = leastUsed(prepared);
     prepared.delete(name);
     forgotten.push(name);
   }
   return forgotten;
+}
+
+function leastUsed(prepared: Memory['prepared']): string {
+  let name = '';
+  let usedBy = Number.POSITIVE_INFINITY;
+  for (const [each, { usedBy: by }] of prepared) if (by < usedBy) [name, usedBy] = [each, by];
+  return name;
 }
 
 /**

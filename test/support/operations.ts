@@ -4,7 +4,7 @@ import { grafast } from 'postgraphile/grafast';
 import type { ExecutionResult } from 'postgraphile/graphql';
 import type { Claims } from '../../db/claims.ts';
 import { stateOf } from '../../server/http/requestState.ts';
-import { makeOperationsPlugin } from '../../server/OperationsPlugin.ts';
+import { tellErrors } from '../../server/OperationsPlugin.ts';
 import { makePreset } from '../../server/preset.ts';
 import type { TestCaller } from './database.ts';
 
@@ -17,19 +17,20 @@ export type RunOperation = (
 
 /** Builds the API's schema over a pool. */
 export async function makeOperations(pool: Pool): Promise<RunOperation> {
-  const preset = makePreset({ pool, processPlugins: [makeOperationsPlugin(() => {})] });
+  const preset = makePreset({ pool });
   const { schema, resolvedPreset } = await makeSchema(preset);
   return async (caller, source, variables) => {
     // As much of a request as the preset reads.
     const req = { headers: { 'x-request-id': 'golden' } } as never;
     stateOf(req).claims = claimsOf(caller);
-    const result = await grafast({
+    const result = (await grafast({
       schema,
       source,
       resolvedPreset,
       requestContext: { node: { req, res: {} as never } } as never,
       variableValues: variables ?? {},
-    });
+    })) as ExecutionResult;
+    if (result.errors) tellErrors(result, req, () => {});
     return JSON.parse(JSON.stringify(result));
   };
 }
