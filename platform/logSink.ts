@@ -95,6 +95,16 @@ function toLine(observation: Observation): Line {
       return { level: 'error', message: 'the AI service counts as down', fields };
     case 'aiBreakerClosed':
       return { level: 'info', message: 'the AI service answers again', fields };
+    case 'generationAccepted':
+      return { level: 'debug', message: 'generation accepted', fields };
+    case 'generationOverBudget':
+      return { level: 'warn', message: 'generation over budget', fields };
+    case 'generationHandedOff':
+      return handedOff(observation);
+    case 'generationFinished':
+      return { level: 'info', message: 'generation', fields };
+    case 'generationCanceled':
+      return { level: 'info', message: 'generation canceled', fields };
     case 'processReady':
       return { level: 'info', message: 'ready', fields };
     case 'processDraining':
@@ -111,6 +121,15 @@ const uploadMessages = {
   uploadFinalized: 'upload finalized',
   objectsDeleted: 'objects deleted',
 };
+function handedOff({
+  type: _,
+  error,
+  ...fields
+}: Extract<Observation, { type: 'generationHandedOff' }>): Line {
+  const message = 'generation handed off';
+  if (error === undefined) return { level: 'info', message, fields };
+  return { level: 'error', message, fields: { ...fields, err: error } };
+}
 
 function requestLevel({ route, status }: { route: string; status: number }): Level {
   if (probeRoutes.includes(route)) return 'debug';

@@ -6,6 +6,7 @@ import { makeLabelCap } from './labelCap.ts';
 import type {
   AiCallFinished,
   AiTryFailed,
+  GenerationFinished,
   JobFinished,
   QueueSampled,
   RequestFinished,
@@ -58,6 +59,7 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
   const recordQueue = makeQueueMetrics(meter);
   const recordUpload = makeUploadMetrics(meter);
   const ai = makeAiMetrics(meter);
+  const generations = makeGenerationMetrics(meter);
   const closeProcess = observeProcess(meter);
 
   return {
@@ -79,6 +81,12 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
       else if (observation.type === 'aiTryFailed') ai.tryFailed(observation);
       else if (observation.type === 'aiBreakerOpened') ai.breaker(true);
       else if (observation.type === 'aiBreakerClosed') ai.breaker(false);
+      else if (observation.type === 'generationAccepted') generations.accepted(observation.by);
+      else if (observation.type === 'generationOverBudget') generations.overBudget();
+      else if (observation.type === 'generationHandedOff')
+        generations.handedOff(observation.reason);
+      else if (observation.type === 'generationFinished') generations.finished(observation);
+      else if (observation.type === 'generationCanceled') generations.canceled();
       else recordUpload(observation);
     },
     async renderPrometheus() {
@@ -286,6 +294,39 @@ function makeAiMetrics(meter: Meter) {
     tryFailed: ({ reason, isRetried }: AiTryFailed) =>
       failed.add(1, { reason, retried: isRetried }),
     breaker: (isOpen: boolean) => open.record(isOpen ? 1 : 0),
+  };
+}
+
+function makeGenerationMetrics(meter: Meter) {
+  const accepted = meter.createCounter('rowhouse.generations.accepted', {
+    description: 'Generations that were accepted, by who was to do them first.',
+  });
+  const durations = meter.createHistogram('rowhouse.generation.duration', {
+    description: 'Duration of work on generations that came to an end.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: jobBuckets },
+  });
+  const cost = meter.createCounter('rowhouse.generations.cost', {
+    description: 'What generations have cost, in millionths of the unit of the price table.',
+  });
+  const handedOff = meter.createCounter('rowhouse.generations.handed_off', {
+    description: 'Generations that a request left to a job, by reason.',
+  });
+  const overBudget = meter.createCounter('rowhouse.generations.over_budget', {
+    description: 'Generations that were not accepted because a budget was spent.',
+  });
+  const canceled = meter.createCounter('rowhouse.generations.canceled', {
+    description: 'Cancellations of generations.',
+  });
+  return {
+    accepted: (by: string) => accepted.add(1, { by }),
+    overBudget: () => overBudget.add(1),
+    handedOff: (reason: string) => handedOff.add(1, { reason }),
+    canceled: () => canceled.add(1),
+    finished({ by, outcome, errorCode, durationMs, costMicros }: GenerationFinished) {
+      durations.record(durationMs / 1_000, { by, outcome: errorCode ?? outcome });
+      if (costMicros > 0) cost.add(costMicros);
+    },
   };
 }
 

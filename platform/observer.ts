@@ -182,6 +182,42 @@ type AiBreakerOpened = { type: 'aiBreakerOpened' };
 /** The AI service answers again. */
 type AiBreakerClosed = { type: 'aiBreakerClosed' };
 
+/** A generation was accepted that the AI service is needed for. */
+type GenerationAccepted = {
+  type: 'generationAccepted';
+  /** Who is to do it first. */
+  by: 'request' | 'job';
+  orgHash: string;
+};
+
+/** A generation was not accepted: the budget of the month is spent. */
+type GenerationOverBudget = { type: 'generationOverBudget'; orgHash: string };
+
+/** A request leaves its generation to a job. */
+type GenerationHandedOff = {
+  type: 'generationHandedOff';
+  reason: ErrorCode;
+  /** Where nobody foresaw it. */
+  error?: unknown;
+  orgHash: string;
+};
+
+/** Work on a generation came to its end. One that fails with its job is told of by `jobFinished`. */
+export type GenerationFinished = {
+  type: 'generationFinished';
+  by: 'request' | 'job';
+  /** `DROPPED`: it was canceled meanwhile, or was somebody else's. */
+  outcome: 'SUCCEEDED' | 'FAILED' | 'DROPPED';
+  errorCode: ErrorCode | null;
+  durationMs: number;
+  /** In millionths of the unit of the price table. */
+  costMicros: number;
+  orgHash: string;
+};
+
+/** Somebody canceled a generation, which may have ended already. */
+type GenerationCanceled = { type: 'generationCanceled'; orgHash: string };
+
 /** The process does its work. */
 type ProcessReady = {
   type: 'processReady';
@@ -219,6 +255,11 @@ export type Observation =
   | AiTryFailed
   | AiBreakerOpened
   | AiBreakerClosed
+  | GenerationAccepted
+  | GenerationOverBudget
+  | GenerationHandedOff
+  | GenerationFinished
+  | GenerationCanceled
   | ProcessReady
   | ProcessDraining;
 

@@ -1,4 +1,5 @@
 import type { Claims } from '../db/claims.ts';
+import type { Generations } from './generations.ts';
 import type { Uploads } from './uploads.ts';
 
 declare global {
@@ -10,6 +11,8 @@ declare global {
       requestId: string;
       /** Absent where no bucket is configured. */
       uploads?: Uploads | undefined;
+      /** Absent where no AI service is configured. */
+      generations?: Generations | undefined;
     }
   }
 }

@@ -1,8 +1,10 @@
+export { AiUsagePlugin } from './AiUsagePlugin.ts';
 export { AuditEventsPlugins } from './AuditEventsPlugin.ts';
 export { BigIntPlugin } from './BigIntPlugin.ts';
 export { DescriptionsPlugin } from './DescriptionsPlugin.ts';
 export { DownloadUrlPlugin } from './DownloadUrlPlugin.ts';
 export { FinalizeUploadPlugin } from './FinalizeUploadPlugin.ts';
+export { GeneratePlugin } from './GeneratePlugin.ts';
 export { MultipartUploadPlugin } from './MultipartUploadPlugin.ts';
 export { NamesPlugin } from './NamesPlugin.ts';
 export { NewestFirstPlugin } from './NewestFirstPlugin.ts';

@@ -21,6 +21,7 @@ import { makeGraphql } from './graphql.ts';
 import { clerkWebhook } from './http/clerkWebhook.ts';
 import { remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
+import { openGenerations } from './openGenerations.ts';
 import { openUploads } from './openUploads.ts';
 import { makePreset } from './preset.ts';
 import { makeProvision } from './provision.ts';
@@ -70,11 +71,13 @@ export function openParts(
   const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = config;
   const accessUrls = !config.isProduction && ownerUrl ? { ownerUrl, apiUrl } : undefined;
 
+  const pseudonym = makePseudonym(config.logPseudonymKey);
   const preset = makePreset({
     pool,
     usePrepared: hasSessions,
     limits: travellingLimits,
     uploads: openUploads(config, lifecycle, observe),
+    generations: openGenerations(config, lifecycle, { observe, pseudonym }),
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [
@@ -112,7 +115,7 @@ export function openParts(
         : clerkWebhook(config.clerkWebhookSecret, login, observe),
     metrics,
     observe,
-    pseudonym: makePseudonym(config.logPseudonymKey),
+    pseudonym,
     checks: {
       database: remembered(async () => {
         const applied = await appliedMigration(login);

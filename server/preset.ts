@@ -11,6 +11,7 @@ import { pgSettings } from '../db/claims.ts';
 import { makeScopedPgService } from '../db/scope/makeScopedPgService.ts';
 import { type Limits, type ScopeSettings, scopeSignal } from '../db/scope/settings.ts';
 import { RowhouseError } from '../platform/errors/registry.ts';
+import type { Generations } from '../plugins/generations.ts';
 import * as plugins from '../plugins/index.ts';
 import type { Uploads } from '../plugins/uploads.ts';
 import { stateOf } from './http/requestState.ts';
@@ -29,6 +30,8 @@ export type PresetOptions = {
   processPlugins?: GraphileConfig.Plugin[];
   /** Absent where no bucket is configured. */
   uploads?: Uploads | undefined;
+  /** Absent where no AI service is configured. */
+  generations?: Generations | undefined;
   /** Whether to serve GraphiQL at `/`. */
   graphiql?: boolean;
   /** Whether to follow changes of the database schema; for development. */
@@ -38,7 +41,7 @@ export type PresetOptions = {
 /** The PostGraphile preset. Reads nothing from the environment. */
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, usePrepared = true, limits, processPlugins = [] } = options;
-  const { graphiql = false, watch = false, uploads } = options;
+  const { graphiql = false, watch = false, uploads, generations } = options;
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],
@@ -68,7 +71,12 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
     // Counting reads every row; tables where that is cheap say so in the tags file.
     schema: { defaultBehavior: '-totalCount' },
     grafast: {
-      context: (request, args) => ({ ...service.context, uploads, ...contextOf(request, args) }),
+      context: (request, args) => ({
+        ...service.context,
+        uploads,
+        generations,
+        ...contextOf(request, args),
+      }),
     },
     grafserv: {
       graphqlPath: '/graphql',

@@ -6,6 +6,7 @@ import type { Observe } from '../platform/observer.ts';
 import { openConfiguredAi } from '../services/ai/openConfiguredAi.ts';
 import { makeEmbeddingTasks } from './makeEmbeddingTasks.ts';
 import { makeFileTasks } from './makeFileTasks.ts';
+import { makeGenerationTasks } from './makeGenerationTasks.ts';
 import { openFileServices } from './openFileServices.ts';
 import { runWorker } from './runWorker.ts';
 import { makeReconcileTask } from './tasks/clerk__reconcile.ts';
@@ -32,6 +33,7 @@ const makeTasks = (observe: Observe) => {
     ...makeReconcileTask(config),
     ...makeFileTasks(openFileServices(config, lifecycle, observe)),
     ...makeEmbeddingTasks(config, ai),
+    ...makeGenerationTasks(config, ai),
   };
 };
 await runWorker(config, makeTasks, log, lifecycle);

@@ -72,6 +72,10 @@ export async function fillOracle(
       );
     }
   }
+  // Jobs of the shared database come with their numbers; those that are added here get others.
+  await oracle.query(
+    `select setval(pg_get_serial_sequence('${jobs}', 'id'), 1000000000) where to_regclass('${jobs}') is not null`,
+  );
 }
 
 /** Has a database write down the keys of rows that change; what replicas copy is left out. */

@@ -1,0 +1,149 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { signIn } from '../support/api.ts';
+import { type GenerationGround, openGenerationGround, rowIdOf } from '../support/generations.ts';
+import { until } from '../support/until.ts';
+import { killApis, killWorkers } from './storms.ts';
+
+/** Generations that a job does, and what they may cost. */
+
+let ground: GenerationGround;
+beforeAll(async () => {
+  ground = await openGenerationGround();
+  await ground.startWorker();
+});
+afterAll(() => ground.close());
+afterEach(() => ground.ai.setFault(undefined));
+
+const callsOf = (id: string) =>
+  ground.ai.calls.filter(
+    ({ operation, idempotencyKey }) => operation === 'generate' && idempotencyKey === rowIdOf(id),
+  );
+
+test('a generation that is started answers at once, and ends later, in the trace of its request', async () => {
+  const traceId = '0af7651916cd43dd8448eb211c80319c';
+  const response = await fetch(`${ground.api.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${ground.token}`,
+      traceparent: `00-${traceId}-b7ad6b7169203331-01`,
+    },
+    body: JSON.stringify({
+      query: 'mutation { startGeneration(input: { prompt: "Later." }) { generation { id } } }',
+    }),
+  });
+  const { data } = (await response.json()) as {
+    data: { startGeneration: { generation: { id: string } } };
+  };
+  const { id } = data.startGeneration.generation;
+  expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED', provider: 'local' });
+  expect(callsOf(id)).toHaveLength(1);
+  expect(callsOf(id)[0]?.traceparent).toContain(traceId);
+});
+
+test('what a request hands off ends later, under the same key', async () => {
+  ground.ai.setFault({ kind: 'status', status: 500, operation: 'generate', times: 3 });
+  const { id, text } = await ground.mutate('generate', { prompt: 'Hand off.' });
+  // The job may run by now.
+  expect(text).toBeNull();
+  ground.ai.setFault(undefined);
+  expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
+  expect(callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
+});
+
+describe('a generation that is canceled', () => {
+  test('while it runs keeps no text, and its cost is booked', async () => {
+    ground.ai.setFault({ kind: 'delay', ms: 500, operation: 'generate' });
+    const before = await ground.month();
+    const { id } = await ground.mutate('startGeneration', { prompt: 'Cancel.' });
+    await until('the call', () => callsOf(id).length > 0);
+    expect(await ground.mutate('cancelGeneration', { id })).toMatchObject({ status: 'CANCELED' });
+    await ground.idle();
+    expect(await ground.ended(id)).toMatchObject({ status: 'CANCELED', text: null });
+    const after = await ground.month();
+    expect(after.cost).toBeGreaterThan(before.cost);
+    expect(after.reserved).toBe(0);
+  });
+
+  test('of somebody else is not there', async () => {
+    const { id } = await ground.mutate('generate', { prompt: 'Mine.' });
+    const nowhere = Buffer.from(
+      JSON.stringify(['Generation', '00000000-0000-7000-8000-000000000001']),
+    ).toString('base64');
+    const carol = await signIn({ user: 'user_carol', org: 'org_globex' });
+    const bob = await signIn({ user: 'user_bob', org: 'org_acme' });
+    for (const [which, token] of [
+      [id, carol],
+      [id, bob],
+      [nowhere, ground.token],
+      ['nonsense', ground.token],
+    ] as const) {
+      await expect(
+        ground.mutate('cancelGeneration', { id: which }, { token }),
+      ).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+  });
+});
+
+test('a budget is not overspent by 200 at once, and administrators see what is left', async () => {
+  const boss = await signIn({ user: 'user_boss', org: 'org_thrifty', role: 'admin' });
+  const { data } = await ground.request(
+    '{ viewer { organization { id aiUsage { calls budgetMicros } } } }',
+    {},
+    boss,
+  );
+  expect(data.viewer.organization.aiUsage).toEqual({ calls: '0', budgetMicros: '10000000' });
+  // (3 + 192) / 3 tokens of the prompt, and 20 of the text: enough for 10 to run at once.
+  const budget = 10 * 85;
+  await ground.database.superuser.query(
+    "insert into app_private.ai_settings (org_id, monthly_budget_micros) values ('org_thrifty', $1)",
+    [budget],
+  );
+  const answers = await Promise.allSettled(
+    Array.from({ length: 200 }, () =>
+      ground.mutate('generate', { prompt: 'Buy', maxTokens: 20 }, { token: boss }),
+    ),
+  );
+  const refused = answers.filter(({ status }) => status === 'rejected');
+  expect(refused.length).toBeGreaterThan(0);
+  for (const answer of refused) {
+    expect(answer).toMatchObject({ reason: { code: 'AI_BUDGET_EXCEEDED' } });
+  }
+  await ground.idle();
+  const { cost, reserved, calls } = await ground.month('org_thrifty');
+  expect(calls).toBe(200 - refused.length);
+  expect(reserved).toBe(0);
+  expect(cost).toBeLessThanOrEqual(budget);
+  const usage = await ground.request(
+    '{ viewer { organization { aiUsage { costMicros reservedMicros remainingMicros } } } }',
+    {},
+    boss,
+  );
+  expect(usage.data.viewer.organization.aiUsage).toEqual({
+    costMicros: String(cost),
+    reservedMicros: '0',
+    remainingMicros: String(budget - cost),
+  });
+  const member = await signIn({ user: 'user_saver', org: 'org_thrifty' });
+  const none = await ground.request(
+    '{ viewer { organization { aiUsage { calls } } } }',
+    {},
+    member,
+  );
+  expect(none.data.viewer.organization.aiUsage).toBeNull();
+});
+
+describe('killed', () => {
+  let storm: GenerationGround;
+  afterEach(() => storm.close());
+
+  test('APIs lose no generation', async () => {
+    storm = await openGenerationGround();
+    await killApis(storm, 3);
+  }, 120_000);
+
+  test('workers lose no generation', async () => {
+    storm = await openGenerationGround();
+    await killWorkers(storm, 3);
+  }, 120_000);
+});
