@@ -26,11 +26,52 @@ create type app_public.audit_source as enum ('REQUEST', 'JOB', 'SYSTEM');
 
 create type app_public.file_status as enum ('PENDING', 'FINALIZING', 'READY', 'REJECTED', 'EXPIRED');
 
+create type app_public.generation_status as enum ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED');
+
 create type app_public.job_status as enum ('QUEUED', 'RUNNING', 'RETRYING', 'FAILED');
 
 create type app_public.organization_kind as enum ('ORGANIZATION', 'PERSONAL');
 
 -- Tables
+
+table app_private.ai_ledger  -- row-level security, forced
+  org_id text not null
+  generation_id uuid not null
+  month date not null
+  reserved_micros bigint not null
+  cost_micros bigint not null default 0
+  prompt_tokens bigint not null default 0
+  completion_tokens bigint not null default 0
+  latency_ms bigint
+  provider text
+  model text
+  created_at timestamp with time zone not null default now()
+  settled_at timestamp with time zone
+  constraint ai_ledger_cost_micros_check CHECK ((cost_micros >= 0))
+  constraint ai_ledger_reserved_micros_check CHECK ((reserved_micros >= 0))
+  constraint ai_ledger_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
+  constraint ai_ledger_pkey PRIMARY KEY (org_id, generation_id)
+
+table app_private.ai_months  -- row-level security, forced
+  org_id text not null
+  month date not null
+  calls bigint not null default 0
+  prompt_tokens bigint not null default 0
+  completion_tokens bigint not null default 0
+  cost_micros bigint not null default 0
+  reserved_micros bigint not null default 0
+  constraint ai_months_reserved_micros_check CHECK ((reserved_micros >= 0))
+  constraint ai_months_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
+  constraint ai_months_pkey PRIMARY KEY (org_id, month)
+
+table app_private.ai_settings  -- row-level security, forced
+  org_id text not null
+  monthly_budget_micros bigint
+  cache_ttl_seconds integer
+  constraint ai_settings_cache_ttl_seconds_check CHECK ((cache_ttl_seconds >= 0))
+  constraint ai_settings_monthly_budget_micros_check CHECK ((monthly_budget_micros >= 0))
+  constraint ai_settings_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id) ON DELETE CASCADE
+  constraint ai_settings_pkey PRIMARY KEY (org_id)
 
 table app_private.audit_retention  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
@@ -181,6 +222,7 @@ table app_public.dead_letters  -- row-level security, forced
   constraint dead_letters_org_id_job_id_key UNIQUE (org_id, job_id)
   CREATE INDEX dead_letters_org_id_created_at_id_idx ON app_public.dead_letters USING btree (org_id, created_at DESC, id DESC)
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.dead_letters FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _900_fail_generation AFTER INSERT OR UPDATE OF error_code ON app_public.dead_letters FOR EACH ROW WHEN ((new.task = 'generations__run'::text)) EXECUTE FUNCTION app_private.tg_dead_letters__fail_generation()
 
 table app_public.document_embeddings  -- row-level security, forced
   org_id text not null default app_hidden.current_org_id()
@@ -273,6 +315,67 @@ table app_public.files  -- row-level security, forced
   CREATE TRIGGER _900_follow_delete AFTER DELETE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__follow()
   CREATE TRIGGER _900_follow_move AFTER UPDATE OF status ON app_public.files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app_private.tg_files__follow()
 
+table app_public.generations  -- row-level security, forced
+  org_id text not null default app_hidden.current_org_id()
+  id uuid not null default uuidv7()
+  user_id text not null default app_hidden.current_user_id()
+  document_id uuid
+  prompt text
+  max_tokens integer not null
+  status app_public.generation_status not null default 'QUEUED'::app_public.generation_status
+  text text
+  is_cached boolean not null default false
+  error_code text
+  latency_ms integer
+  provider text
+  model text
+  prompt_tokens integer
+  completion_tokens integer
+  document_text text
+  idempotency_key text
+  arguments_sha256 bytea
+  sent_sha256 bytea
+  attempt integer not null default 0
+  started_at timestamp with time zone
+  finished_at timestamp with time zone
+  created_at timestamp with time zone not null default now()
+  updated_at timestamp with time zone not null default now()
+  constraint generations_arguments_sha256_check CHECK (((arguments_sha256 IS NULL) = (idempotency_key IS NULL)))
+  constraint generations_attempt_check CHECK ((attempt >= 0))
+  constraint generations_completion_tokens_check CHECK ((completion_tokens >= 0))
+  constraint generations_document_text_check CHECK (((document_text IS NULL) OR (status = ANY (ARRAY['QUEUED'::app_public.generation_status, 'RUNNING'::app_public.generation_status]))))
+  constraint generations_erased_check CHECK (((prompt IS NOT NULL) OR (status <> ALL (ARRAY['QUEUED'::app_public.generation_status, 'RUNNING'::app_public.generation_status]))))
+  constraint generations_error_code_check CHECK ((((error_code ~ '^[A-Z][A-Z_]{0,62}$'::text) AND ((error_code IS NOT NULL) = (status = 'FAILED'::app_public.generation_status))) OR ((error_code IS NULL) AND (status <> 'FAILED'::app_public.generation_status))))
+  constraint generations_finished_at_check CHECK (((finished_at IS NULL) = (status = ANY (ARRAY['QUEUED'::app_public.generation_status, 'RUNNING'::app_public.generation_status]))))
+  constraint generations_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 255)))
+  constraint generations_is_cached_check CHECK (((NOT is_cached) OR (status = 'SUCCEEDED'::app_public.generation_status)))
+  constraint generations_latency_ms_check CHECK ((latency_ms >= 0))
+  constraint generations_max_tokens_check CHECK ((max_tokens > 0))
+  constraint generations_model_check CHECK ((length(model) <= 200))
+  constraint generations_prompt_check CHECK (((length(prompt) >= 1) AND (length(prompt) <= 100000)))
+  constraint generations_prompt_tokens_check CHECK ((prompt_tokens >= 0))
+  constraint generations_provider_check CHECK ((length(provider) <= 100))
+  constraint generations_started_at_check CHECK (((started_at IS NOT NULL) OR (status <> ALL (ARRAY['RUNNING'::app_public.generation_status, 'SUCCEEDED'::app_public.generation_status]))))
+  constraint generations_text_check CHECK ((length(text) <= 1000000))
+  constraint generations_text_status_check CHECK (((text IS NULL) OR (status = 'SUCCEEDED'::app_public.generation_status)))
+  constraint generations_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE SET NULL (document_id)
+  constraint generations_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id)
+  constraint generations_user_id_fkey FOREIGN KEY (user_id) REFERENCES app_public.users(id)
+  constraint generations_pkey PRIMARY KEY (org_id, id)
+  constraint generations_org_id_idempotency_key_key UNIQUE (org_id, idempotency_key)
+  CREATE INDEX generations_org_id_created_at_id_idx ON app_public.generations USING btree (org_id, created_at DESC, id DESC)
+  CREATE INDEX generations_org_id_document_id_created_at_id_idx ON app_public.generations USING btree (org_id, document_id, created_at DESC, id DESC)
+  CREATE INDEX generations_org_id_sent_sha256_idx ON app_public.generations USING btree (org_id, sent_sha256, finished_at) WHERE ((status = 'SUCCEEDED'::app_public.generation_status) AND (NOT is_cached) AND (text IS NOT NULL))
+  CREATE INDEX generations_org_id_user_id_created_at_id_idx ON app_public.generations USING btree (org_id, user_id, created_at DESC, id DESC)
+  CREATE STATISTICS app_public.generations_org_id_document_id_stat ON org_id, document_id FROM app_public.generations
+  CREATE STATISTICS app_public.generations_org_id_user_id_stat ON org_id, user_id FROM app_public.generations
+  CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.generations FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
+  CREATE TRIGGER _200_move BEFORE UPDATE ON app_public.generations FOR EACH ROW EXECUTE FUNCTION app_private.tg_generations__move()
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.generations FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{prompt,text,document_text,idempotency_key,arguments_sha256,sent_sha256}', '{updated_at}')
+  CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.generations FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
+  CREATE TRIGGER _900_release AFTER UPDATE OF status ON app_public.generations FOR EACH ROW WHEN (((new.status = ANY (ARRAY['FAILED'::app_public.generation_status, 'CANCELED'::app_public.generation_status])) AND (old.status <> new.status))) EXECUTE FUNCTION app_private.tg_generations__release()
+  CREATE TRIGGER _900_release_delete AFTER DELETE ON app_public.generations FOR EACH ROW EXECUTE FUNCTION app_private.tg_generations__release()
+
 table app_public.memberships  -- row-level security, forced
   org_id text not null
   user_id text not null
@@ -319,6 +422,32 @@ table app_public.users  -- row-level security, forced
   CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.users FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
 
 -- Policies
+
+create policy insert_keeper on app_private.ai_ledger for insert to rowhouse_owner
+  with check true;
+create policy select_keeper on app_private.ai_ledger for select to rowhouse_owner
+  using true;
+create policy update_keeper on app_private.ai_ledger for update to rowhouse_owner
+  using true
+  with check true;
+
+create policy insert_keeper on app_private.ai_months for insert to rowhouse_owner
+  with check true;
+create policy select_keeper on app_private.ai_months for select to rowhouse_owner
+  using true;
+create policy update_keeper on app_private.ai_months for update to rowhouse_owner
+  using true
+  with check true;
+
+create policy delete_operator on app_private.ai_settings for delete to rowhouse_owner
+  using true;
+create policy insert_operator on app_private.ai_settings for insert to rowhouse_owner
+  with check true;
+create policy select_operator on app_private.ai_settings for select to rowhouse_owner
+  using true;
+create policy update_operator on app_private.ai_settings for update to rowhouse_owner
+  using true
+  with check true;
 
 create policy select_mover on app_private.audit_events_later for select to rowhouse_owner
   using true;
@@ -417,6 +546,21 @@ create policy update_own on app_public.files for update to app_user
   using (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id))
   with check (owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id));
 
+create policy all_same_org on app_public.generations as restrictive for all to app_user
+  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
+  with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy delete_keeper on app_public.generations for delete to rowhouse_owner
+  using (org_id = user_id);
+create policy insert_keeper on app_public.generations for insert to rowhouse_owner
+  with check ((org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (user_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
+create policy select_keeper on app_public.generations for select to rowhouse_owner
+  using true;
+create policy select_own on app_public.generations for select to app_user
+  using ((user_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) OR ( SELECT app_hidden.can_manage_generations() AS can_manage_generations));
+create policy update_keeper on app_public.generations for update to rowhouse_owner
+  using true
+  with check true;
+
 create policy delete_mirror on app_public.memberships for delete to rowhouse_owner
   using true;
 create policy insert_mirror on app_public.memberships for insert to rowhouse_owner
@@ -490,6 +634,8 @@ grant update (title, body) on app_public.documents to app_user;
 grant delete, select on app_public.files to app_user;
 grant update (status, multipart_upload_id, parts) on app_public.files to app_user;
 
+grant select (org_id, id, user_id, document_id, prompt, max_tokens, status, text, is_cached, error_code, latency_ms, provider, model, prompt_tokens, completion_tokens, started_at, finished_at, created_at, updated_at) on app_public.generations to app_user;
+
 grant select on app_public.memberships to app_user;
 
 grant select on app_public.organizations to app_user;
@@ -501,6 +647,7 @@ grant usage on type app_public.audit_action to app_user;
 grant usage on type app_public.audit_source to app_user;
 grant usage on type app_public.file_status to app_user;
 grant usage on type app_public.file_status to app_worker;
+grant usage on type app_public.generation_status to app_user;
 grant usage on type app_public.job_state to app_user;
 grant usage on type app_public.job_status to app_user;
 grant usage on type app_public.organization_kind to app_user;
@@ -524,6 +671,28 @@ END
 ;
 grant execute on function app_hidden.abort_upload(uuid) to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.ai_usage(org_id text, month date, default_budget_micros bigint)
+ RETURNS TABLE(calls bigint, prompt_tokens bigint, completion_tokens bigint, cost_micros bigint, reserved_micros bigint, budget_micros bigint, remaining_micros bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER ROWS 1
+ SET search_path TO ''
+BEGIN ATOMIC
+ SELECT COALESCE(m.calls, (0)::bigint) AS "coalesce",
+     COALESCE(m.prompt_tokens, (0)::bigint) AS "coalesce",
+     COALESCE(m.completion_tokens, (0)::bigint) AS "coalesce",
+     COALESCE(m.cost_micros, (0)::bigint) AS "coalesce",
+     COALESCE(m.reserved_micros, (0)::bigint) AS "coalesce",
+     b.budget,
+     GREATEST((0)::bigint, ((b.budget - COALESCE(m.cost_micros, (0)::bigint)) - COALESCE(m.reserved_micros, (0)::bigint))) AS "greatest"
+    FROM (( SELECT COALESCE(( SELECT s.monthly_budget_micros
+                    FROM app_private.ai_settings s
+                   WHERE (s.org_id = app_hidden.current_org_id())), ai_usage.default_budget_micros) AS budget) b
+      LEFT JOIN app_private.ai_months m ON (((m.org_id = app_hidden.current_org_id()) AND (m.month = (date_trunc('month'::text, (ai_usage.month)::timestamp with time zone))::date))))
+   WHERE ((ai_usage.org_id = app_hidden.current_org_id()) AND (app_hidden.can_manage_generations() OR (app_hidden.current_org_id() = app_hidden.current_user_id())));
+END
+;
+grant execute on function app_hidden.ai_usage(text,date,bigint) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.can_manage_documents()
  RETURNS boolean
  LANGUAGE sql
@@ -540,6 +709,14 @@ RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_
 ;
 grant execute on function app_hidden.can_manage_files() to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.can_manage_generations()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:generations:manage'::text))
+;
+grant execute on function app_hidden.can_manage_generations() to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.can_manage_jobs()
  RETURNS boolean
  LANGUAGE sql
@@ -555,6 +732,35 @@ CREATE OR REPLACE FUNCTION app_hidden.can_read_audit()
 RETURN (COALESCE((app_hidden.current_org_role() = 'admin'::text), false) OR app_hidden.has_permission('org:audit:read'::text))
 ;
 grant execute on function app_hidden.can_read_audit() to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.cancel_generation(generation_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  generation app_public.generations;
+begin
+  select g.* into generation from app_public.generations as g
+  where g.org_id = (select app_hidden.current_org_id()) and g.id = cancel_generation.generation_id
+    and (g.user_id = (select app_hidden.current_user_id()) or (select app_hidden.can_manage_generations()))
+  for no key update;
+  if not found then
+    return null;
+  end if;
+  if generation.status in ('QUEUED', 'RUNNING') then
+    update app_public.generations as g set status = 'CANCELED'
+    where g.org_id = generation.org_id and g.id = generation.id;
+  end if;
+  if generation.status = 'QUEUED' then
+    perform app_private.drop_generation_job(generation.id);
+  end if;
+  return true;
+end;
+$function$
+;
+grant execute on function app_hidden.cancel_generation(uuid) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.complete_multipart(file_id uuid, parts jsonb)
  RETURNS boolean
@@ -641,6 +847,114 @@ end;
 $function$
 ;
 grant execute on function app_hidden.create_file(text,text,bigint,text,uuid,jsonb) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.create_generation(prompt text, max_tokens integer, document_id uuid, document_text text, idempotency_key text, is_now boolean, settings jsonb)
+ RETURNS TABLE(id uuid, is_new boolean, status app_public.generation_status, attempt integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  org constant text := app_hidden.current_org_id();
+  caller constant text := app_hidden.current_user_id();
+  this_month constant date := pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC')::date;
+  arguments constant bytea := pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(
+    caller, create_generation.prompt, create_generation.max_tokens, create_generation.document_id)::text, 'UTF8'));
+  sent constant bytea := pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(
+    create_generation.prompt, create_generation.max_tokens, create_generation.document_text)::text, 'UTF8'));
+  own app_private.ai_settings;
+  earlier app_public.generations;
+  generation app_public.generations;
+  to_reserve bigint;
+begin
+  if org is null or caller is null then
+    raise exception 'You may not do this.' using errcode = 'RW403';
+  end if;
+
+  for round in 1..3 loop
+    if create_generation.idempotency_key is not null then
+      select g.* into generation from app_public.generations as g
+      where g.org_id = org and g.idempotency_key = create_generation.idempotency_key;
+      if found then
+        if generation.arguments_sha256 <> arguments then
+          raise exception 'This key was used with other arguments.' using errcode = 'RW409', hint = 'idempotencyKey';
+        end if;
+        return query select generation.id, false, generation.status, generation.attempt;
+        return;
+      end if;
+    end if;
+
+    if create_generation.max_tokens > (settings ->> 'maxTokens')::integer then
+      raise exception 'The value of `maxTokens` is not allowed.' using errcode = 'RW400', hint = 'maxTokens';
+    end if;
+    if create_generation.document_id is not null and create_generation.document_text is null then
+      raise exception 'The value of `document` is not allowed.' using errcode = 'RW400', hint = 'document';
+    end if;
+    select s.* into own from app_private.ai_settings as s where s.org_id = org;
+    earlier := null;
+    if coalesce(own.cache_ttl_seconds, (settings ->> 'cacheTtlSeconds')::integer) > 0 then
+      select g.* into earlier from app_public.generations as g
+      where g.org_id = org and g.sent_sha256 = sent and g.status = 'SUCCEEDED' and not g.is_cached and g.text is not null
+        and g.finished_at > pg_catalog.now() - pg_catalog.make_interval(
+          secs => coalesce(own.cache_ttl_seconds, (settings ->> 'cacheTtlSeconds')::integer))
+      order by g.finished_at desc limit 1;
+    end if;
+
+    insert into app_public.generations (
+      org_id, user_id, document_id, prompt, max_tokens, document_text, idempotency_key, arguments_sha256, sent_sha256,
+      status, attempt, started_at, finished_at, text, is_cached, latency_ms, provider, model, prompt_tokens, completion_tokens
+    ) values (
+      org, caller, create_generation.document_id, create_generation.prompt, create_generation.max_tokens,
+      case when earlier.id is null then create_generation.document_text end,
+      create_generation.idempotency_key,
+      case when create_generation.idempotency_key is not null then arguments end,
+      sent,
+      case when earlier.id is not null then 'SUCCEEDED' when create_generation.is_now then 'RUNNING' else 'QUEUED' end::app_public.generation_status,
+      case when earlier.id is null and create_generation.is_now then 1 else 0 end,
+      case when earlier.id is not null or create_generation.is_now then pg_catalog.now() end,
+      case when earlier.id is not null then pg_catalog.now() end,
+      earlier.text, earlier.id is not null,
+      case when earlier.id is not null then 0 end, earlier.provider, earlier.model,
+      case when earlier.id is not null then 0 end, case when earlier.id is not null then 0 end
+    )
+    on conflict on constraint generations_org_id_idempotency_key_key do nothing
+    returning * into generation;
+    exit when generation.id is not null;
+  end loop;
+  if generation.id is null then
+    raise exception 'The generation came and went.' using errcode = '40001';
+  end if;
+
+  if earlier.id is null then
+    perform app_private.enqueue('generations__run', generation.id,
+      run_at => case when create_generation.is_now then
+        pg_catalog.now() + (settings ->> 'takeOverAfterMs')::double precision * interval '1 millisecond' end,
+      max_attempts => 10);
+
+    -- A token is seldom shorter than three bytes. Last, so that the row of the month is
+    -- locked for as short as can be.
+    to_reserve := pg_catalog.ceil(
+      (pg_catalog.octet_length(create_generation.prompt) + coalesce(pg_catalog.octet_length(create_generation.document_text), 0) + 192) / 3.0
+        * (settings ->> 'promptMicros')::numeric
+      + create_generation.max_tokens * (settings ->> 'completionMicros')::numeric);
+    insert into app_private.ai_ledger (org_id, generation_id, month, reserved_micros)
+    values (org, generation.id, this_month, to_reserve);
+    insert into app_private.ai_months (org_id, month) values (org, this_month) on conflict do nothing;
+    update app_private.ai_months as m
+    set calls = m.calls + 1, reserved_micros = m.reserved_micros + to_reserve
+    where m.org_id = org and m.month = this_month
+      and m.cost_micros + m.reserved_micros + to_reserve
+        <= coalesce(own.monthly_budget_micros, (settings ->> 'budgetMicros')::bigint);
+    if not found then
+      raise exception 'Your organization has spent its budget for this month.' using errcode = 'RW402';
+    end if;
+  end if;
+  return query select generation.id, true, generation.status, generation.attempt;
+end;
+$function$
+;
+grant execute on function app_hidden.create_generation(text,integer,uuid,text,text,boolean,jsonb) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.current_actor_id()
  RETURNS text
@@ -767,6 +1081,37 @@ END
 ;
 grant execute on function app_hidden.finalize_file(uuid) to app_user;
 
+CREATE OR REPLACE FUNCTION app_hidden.finish_generation(generation_id uuid, taken integer, outcome jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  has_ended boolean;
+begin
+  if not exists (
+    select from app_public.generations as g
+    where g.org_id = (select app_hidden.current_org_id()) and g.id = finish_generation.generation_id
+      and g.user_id = (select app_hidden.current_user_id()) and g.attempt = finish_generation.taken
+  ) then
+    return false;
+  end if;
+  has_ended := app_private.end_generation(finish_generation.generation_id, finish_generation.taken, finish_generation.outcome);
+  -- Not of one that was handed off, or taken over: there the job has yet to do it.
+  if not exists (
+    select from app_public.generations as g
+    where g.org_id = (select app_hidden.current_org_id()) and g.id = finish_generation.generation_id
+      and g.status in ('QUEUED', 'RUNNING')
+  ) then
+    perform app_private.drop_generation_job(finish_generation.generation_id);
+  end if;
+  return has_ended;
+end;
+$function$
+;
+grant execute on function app_hidden.finish_generation(uuid,integer,jsonb) to app_user;
+
 CREATE OR REPLACE FUNCTION app_hidden.first_uuid_at(at timestamp with time zone)
  RETURNS uuid
  LANGUAGE sql
@@ -774,6 +1119,43 @@ CREATE OR REPLACE FUNCTION app_hidden.first_uuid_at(at timestamp with time zone)
 RETURN ((lpad(to_hex((LEAST(('281474976710655'::bigint)::numeric, GREATEST((0)::numeric, floor((EXTRACT(epoch FROM at) * (1000)::numeric)))))::bigint), 12, '0'::text) || '00000000000000000000'::text))::uuid
 ;
 grant execute on function app_hidden.first_uuid_at(timestamp with time zone) to app_user;
+
+CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, taken integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  org constant text := app_hidden.current_org_id();
+  generation app_public.generations;
+begin
+  select g.* into generation from app_public.generations as g
+  where g.org_id = org and g.id = hand_off_generation.generation_id
+    and g.user_id = (select app_hidden.current_user_id()) and g.attempt = hand_off_generation.taken
+  for no key update;
+  if not found or generation.status not in ('RUNNING', 'CANCELED') then
+    return false;
+  end if;
+  if generation.status = 'CANCELED' then
+    perform app_private.settle_generation(org, generation.id);
+    perform app_private.drop_generation_job(generation.id);
+    return false;
+  end if;
+  update app_public.generations as g set status = 'QUEUED' where g.org_id = org and g.id = generation.id;
+  -- A worker may be about to take it.
+  if not exists (
+    select from graphile_worker._private_jobs as j
+    where j.key = pg_catalog.concat_ws(':', 'generations__run', org, generation.id) and j.locked_at is not null
+  ) then
+    perform app_private.enqueue('generations__run', generation.id, max_attempts => 10);
+  end if;
+  return true;
+end;
+$function$
+;
+grant execute on function app_hidden.hand_off_generation(uuid,integer) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.has_permission(permission text)
  RETURNS boolean
@@ -1025,6 +1407,7 @@ begin
       delete from app_public.files as f where f.org_id = told."userId";
       perform pg_catalog.set_config('jwt.org_id', '', true);
       rows_changed := rows_changed + rows_now;
+      rows_changed := rows_changed + app_private.erase_generations(told."userId");
     end if;
   elsif told."orgId" = '' then
     insert into app_public.users as u (id, email, name) values (told."userId", told.email, told.name)
@@ -1254,6 +1637,25 @@ $function$
 ;
 grant execute on function app_private.complete_attempt(app_private.attempt) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.complete_generation(attempt app_private.attempt, generation_id uuid, taken integer, outcome jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  has_ended boolean;
+begin
+  perform app_private.enter_organization(complete_generation.attempt);
+  has_ended := app_private.end_generation(
+    complete_generation.generation_id, complete_generation.taken, complete_generation.outcome);
+  perform app_private.enter_attempt(complete_generation.attempt);
+  return has_ended;
+end;
+$function$
+;
+grant execute on function app_private.complete_generation(app_private.attempt,uuid,integer,jsonb) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.count_added()
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1295,6 +1697,21 @@ end;
 $function$
 ;
 grant execute on function app_private.document_to_embed(app_private.attempt,uuid) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.drop_generation_job(generation_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  delete from graphile_worker._private_jobs as j
+  where j.key = pg_catalog.concat_ws(':', 'generations__run', app_hidden.current_org_id(), drop_generation_job.generation_id)
+    and j.locked_at is null;
+end;
+$function$
+;
+-- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_private.drop_jobs(job_ids bigint[])
  RETURNS SETOF bigint
@@ -1401,6 +1818,40 @@ $function$
 ;
 grant execute on function app_private.enable_embeddings(boolean) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.end_generation(generation_id uuid, taken integer, outcome jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  generation app_public.generations;
+  used constant jsonb := outcome -> 'used';
+begin
+  select g.* into generation from app_public.generations as g
+  where g.org_id = (select app_hidden.current_org_id()) and g.id = end_generation.generation_id
+  for no key update;
+  if not found or generation.attempt <> end_generation.taken or generation.status not in ('RUNNING', 'CANCELED') then
+    return false;
+  end if;
+  if generation.status = 'RUNNING' then
+    update app_public.generations as g
+    set status = (outcome ->> 'status')::app_public.generation_status,
+      text = outcome ->> 'text',
+      error_code = outcome ->> 'errorCode',
+      latency_ms = (used ->> 'latencyMs')::integer,
+      provider = used ->> 'provider',
+      model = used ->> 'model',
+      prompt_tokens = (used ->> 'promptTokens')::integer,
+      completion_tokens = (used ->> 'completionTokens')::integer
+    where g.org_id = generation.org_id and g.id = generation.id;
+  end if;
+  perform app_private.settle_generation(generation.org_id, generation.id, coalesce(used, '{}'));
+  return generation.status = 'RUNNING';
+end;
+$function$
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.end_worker(worker_id text)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1443,7 +1894,10 @@ begin
         'actorId', app_hidden.current_actor_id(),
         'requestId', app_hidden.current_request_id(),
         'traceId', app_hidden.current_trace_id(),
-        'traceparent', nullif(pg_catalog.current_setting('app.traceparent', true), ''),
+        'traceparent', coalesce(
+          nullif(pg_catalog.current_setting('app.traceparent', true), ''),
+          '00-' || nullif(pg_catalog.current_setting('app.trace_id', true), '') || '-' || pg_catalog.substr(pg_catalog.md5(pg_catalog.random()::text), 1, 16) || '-01'
+        ),
         'rowId', enqueue.row_id
       ))::json,
       queue_name => enqueue.queue_name,
@@ -1530,6 +1984,26 @@ begin
     raise exception 'This attempt is over.' using errcode = 'RW409', constraint = 'attempt_is_held';
   end if;
   perform app_private.enter_job(job.payload);
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.erase_generations(user_id text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  erased bigint;
+begin
+  delete from app_public.generations as g where g.org_id = erase_generations.user_id;
+  update app_public.generations as g
+  set prompt = null, text = null, document_text = null, idempotency_key = null, arguments_sha256 = null, sent_sha256 = null,
+    status = case when g.status in ('QUEUED', 'RUNNING') then 'CANCELED' else g.status end
+  where g.user_id = erase_generations.user_id and g.prompt is not null;
+  get diagnostics erased = row_count;
+  return erased;
 end;
 $function$
 ;
@@ -2194,6 +2668,23 @@ $function$
 ;
 grant execute on function app_private.retry_jobs(bigint[]) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.return_generation(attempt app_private.attempt, generation_id uuid, taken integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_organization(return_generation.attempt);
+  update app_public.generations as g set status = 'QUEUED'
+  where g.org_id = (select app_hidden.current_org_id()) and g.id = return_generation.generation_id
+    and g.attempt = return_generation.taken and g.status = 'RUNNING';
+  return found;
+end;
+$function$
+;
+grant execute on function app_private.return_generation(app_private.attempt,uuid,integer) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.return_jobs(worker_ids text[], held bigint[], older_than interval)
  RETURNS integer
  LANGUAGE plpgsql
@@ -2225,6 +2716,39 @@ begin
     perform pg_catalog.pg_notify('jobs:insert', pg_catalog.json_build_object('r', pg_catalog.random(), 'count', returned)::text);
   end if;
   return returned;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.settle_generation(org_id text, generation_id uuid, used jsonb DEFAULT '{}'::jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  booked app_private.ai_ledger;
+begin
+  update app_private.ai_ledger as l
+  set settled_at = pg_catalog.now(),
+    cost_micros = coalesce((used ->> 'costMicros')::bigint, 0),
+    prompt_tokens = coalesce((used ->> 'promptTokens')::bigint, 0),
+    completion_tokens = coalesce((used ->> 'completionTokens')::bigint, 0),
+    latency_ms = (used ->> 'latencyMs')::bigint,
+    provider = used ->> 'provider',
+    model = used ->> 'model'
+  where l.org_id = settle_generation.org_id and l.generation_id = settle_generation.generation_id and l.settled_at is null
+  returning l.* into booked;
+  if not found then
+    return false;
+  end if;
+  update app_private.ai_months as m
+  set cost_micros = m.cost_micros + booked.cost_micros,
+    reserved_micros = m.reserved_micros - booked.reserved_micros,
+    prompt_tokens = m.prompt_tokens + booked.prompt_tokens,
+    completion_tokens = m.completion_tokens + booked.completion_tokens
+  where m.org_id = booked.org_id and m.month = booked.month;
+  return true;
 end;
 $function$
 ;
@@ -2303,6 +2827,35 @@ end;
 $function$
 ;
 grant execute on function app_private.sweep(text,interval) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.take_generation(attempt app_private.attempt, generation_id uuid)
+ RETURNS TABLE(prompt text, document_text text, max_tokens integer, taken integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  generation app_public.generations;
+begin
+  perform app_private.enter_organization(take_generation.attempt);
+  select g.* into generation from app_public.generations as g
+  where g.org_id = (select app_hidden.current_org_id()) and g.id = take_generation.generation_id
+  for no key update;
+  perform app_private.enter_attempt(take_generation.attempt);
+  if generation.id is null or generation.status not in ('QUEUED', 'RUNNING') then
+    perform app_private.settle_generation((select app_hidden.current_org_id()), take_generation.generation_id);
+    return;
+  end if;
+  return query
+    update app_public.generations as g
+    set status = 'RUNNING', attempt = g.attempt + 1
+    where g.org_id = generation.org_id and g.id = generation.id
+    returning g.prompt, g.document_text, g.max_tokens, g.attempt;
+end;
+$function$
+;
+grant execute on function app_private.take_generation(app_private.attempt,uuid) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.tg__audit()
  RETURNS trigger
@@ -2395,6 +2948,24 @@ AS $function$
 begin
   new.updated_at := pg_catalog.now();
   return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_dead_letters__fail_generation()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update app_public.generations as g set status = 'FAILED', error_code = new.error_code
+  where g.org_id = new.org_id and g.id::text = new.subject and g.status in ('QUEUED', 'RUNNING');
+  if found then
+    perform app_private.settle_generation(new.org_id, new.subject::uuid);
+  end if;
+  return null;
 end;
 $function$
 ;
@@ -2513,6 +3084,69 @@ begin
     new.ready_at := pg_catalog.now();
   end if;
   return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_generations__move()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  ended constant app_public.generation_status[] := '{SUCCEEDED,FAILED,CANCELED}';
+  personal constant text[] := array['prompt', 'text', 'document_text', 'idempotency_key', 'arguments_sha256', 'sent_sha256'];
+  was constant jsonb := pg_catalog.to_jsonb(old);
+  becomes jsonb;
+begin
+  if new.status = any (ended) and old.status <> all (ended) then
+    new.finished_at := pg_catalog.now();
+    new.document_text := null;
+  end if;
+  if new.status = 'RUNNING' then
+    new.started_at := coalesce(old.started_at, pg_catalog.now());
+  end if;
+  becomes := pg_catalog.to_jsonb(new);
+  if (
+      old.status = any (ended)
+      and was - personal - array['document_id', 'updated_at'] <> becomes - personal - array['document_id', 'updated_at']
+    ) or (
+      new.status <> old.status
+      and (old.status, new.status) not in (
+        ('QUEUED', 'RUNNING'), ('QUEUED', 'FAILED'), ('QUEUED', 'CANCELED'),
+        ('RUNNING', 'QUEUED'), ('RUNNING', 'SUCCEEDED'), ('RUNNING', 'FAILED'), ('RUNNING', 'CANCELED'))
+    ) or (
+      new.attempt <> old.attempt and (new.attempt <> old.attempt + 1 or new.status <> 'RUNNING')
+    ) or exists (
+      select from pg_catalog.unnest(array['org_id', 'id', 'user_id', 'max_tokens', 'is_cached', 'created_at']) as name
+      where was -> name <> becomes -> name
+    ) or exists (
+      -- Set once, with the row; the text with its end.
+      select from pg_catalog.unnest(personal || array['document_id']) as name
+      where was -> name <> becomes -> name and becomes -> name <> 'null'
+        and (name <> 'text' or old.status = any (ended))
+    )
+  then
+    raise exception 'The state of the generation does not allow it.' using errcode = 'RW409';
+  end if;
+  return new;
+end;
+$function$
+;
+-- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.tg_generations__release()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if tg_op = 'DELETE' or old.status = 'QUEUED' then
+    perform app_private.settle_generation(old.org_id, old.id);
+  end if;
+  return null;
 end;
 $function$
 ;
