@@ -6,7 +6,7 @@ import type { TestDatabase } from '../support/database.ts';
  * Acme: Alice (admin), Bob (member), five documents a minute apart, the last two
  * at the same time. Globex: Carol, one document. Files of Acme: Alice's own, ready; Bob's own, on
  * its way; Bob's of Alice's first document, an image, ready; Bob's, rejected.
- * Each document is as similar to the next as that one to the one after.
+ * Each document is as similar to the next as that one to the one after. A generation each.
  */
 export async function addGoldenRows({ provision, superuser }: TestDatabase): Promise<void> {
   await provision({ userId: 'user_alice', orgId: 'org_acme', orgRole: 'admin' });
@@ -30,6 +30,15 @@ export async function addGoldenRows({ provision, superuser }: TestDatabase): Pro
     insert into app_public.document_embeddings (org_id, document_id, model, content_hash, vector)
     select org_id, id, 'flat-2', sha256(''), array[cos(angle), sin(angle)]::real[]
     from app_public.documents, lateral (select right(id::text, 1)::int * 0.3 as angle);
+    insert into app_public.generations (org_id, id, user_id, document_id, prompt, max_tokens, status, text,
+      latency_ms, provider, model, prompt_tokens, completion_tokens, created_at, updated_at, started_at, finished_at)
+    select org_id, ('00000000-0000-7000-8000-00000000010' || n)::uuid, user_id, document_id::uuid, 'Sell anvils.', 100,
+      'SUCCEEDED', 'Anvils!', 20, 'local', 'echo', 4, 2, at, at, at, at
+    from (values
+      ('org_acme', 1, 'user_alice', '00000000-0000-7000-8000-000000000001', timestamptz '2020-01-01 00:06Z'),
+      ('org_acme', 2, 'user_bob', null, '2020-01-01 00:07Z'),
+      ('org_globex', 3, 'user_carol', null, '2020-01-01 00:08Z')
+    ) as g (org_id, n, user_id, document_id, at);
     set session_replication_role = replica;
     insert into app_public.files (org_id, id, owner_id, document_id, file_name, content_type, byte_size, checksum_sha256,
       status, error, width, height, object_key, ready_at, expires_at, created_at, updated_at)
