@@ -6,6 +6,7 @@ declare module '@20minutes/s3rver' {
     configureBuckets(): Promise<unknown>;
     store: {
       deleteObject(bucket: string, key: string): Promise<void>;
+      putMetadata(bucket: string, key: string, metadata: object, md5?: string): Promise<void>;
       putObjectMultipart(
         bucket: string,
         uploadId: string,

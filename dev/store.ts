@@ -1,4 +1,5 @@
-import { access, mkdir, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -28,7 +29,7 @@ const bucket = 'uploads';
  *
  * It checks signatures, their expiry, and the length and type that were signed. It does
  * not check checksums nor `If-None-Match`, lets unsigned requests through, keeps no
- * versions, and writes objects in place. Nothing in Rowhouse relies on a store for any of
+ * versions, and writes the bytes of objects in place. Nothing in Rowhouse relies on a store for any of
  * that: docs/uploads.md.
  *
  * @param port the port to use if it is free; by default any.
@@ -52,6 +53,7 @@ export async function openLocalStore({
   // Of bodies that ended early: the client knows, and nobody else need.
   server.on('error', () => {});
   keepFolders(server.store);
+  keepMetadataWhole(server.store);
   refuseMissingParts(server.store);
   mendSignatures();
   await server.configureBuckets();
@@ -94,6 +96,22 @@ function keepFolders(store: Server['store']): void {
   store.deleteObject = async (bucketName, key) => {
     for (const part of ['object', 'object.md5', 'metadata.json']) {
       await rm(store.getResourcePath(bucketName, key, part), { force: true });
+    }
+  };
+}
+
+/**
+ * Writing metadata, the server first empties what was there. A copy that was made at that
+ * moment would have none for good, and each answer about it, and each list with it, be an error.
+ */
+function keepMetadataWhole(store: Server['store']): void {
+  const write = store.putMetadata.bind(store);
+  store.putMetadata = async (bucketName, key, metadata, md5) => {
+    const draft = `${key}.${randomUUID()}`;
+    await write(bucketName, draft, metadata, md5);
+    for (const part of md5 === undefined ? ['metadata.json'] : ['object.md5', 'metadata.json']) {
+      const [from, to] = [draft, key].map((name) => store.getResourcePath(bucketName, name, part));
+      if (from && to) await rename(from, to);
     }
   };
 }

@@ -126,6 +126,7 @@ export async function spoilStore(
 export async function raceAroundFinalize(ground: FileGround, times: number): Promise<string> {
   const [bytes, others] = [Buffer.from('Sell more anvils.'), Buffer.from('Sell less anvils.')];
   const outcomes: Record<string, number> = {};
+  let slowestMs = 0;
   for (let done = 0; done < times; done += 5) {
     await Promise.all(
       Array.from({ length: 5 }, async () => {
@@ -141,7 +142,9 @@ export async function raceAroundFinalize(ground: FileGround, times: number): Pro
           }
         })();
         await ground.mutate('finalizeUpload', { id: file.id }, 'file { id }');
+        const finalizedMs = performance.now();
         const settled = await ground.settled(file.id, 300_000);
+        slowestMs = Math.max(slowestMs, performance.now() - finalizedMs);
         isOver = true;
         await replacing;
         outcomes[settled.error ?? settled.status] =
@@ -152,7 +155,7 @@ export async function raceAroundFinalize(ground: FileGround, times: number): Pro
       }),
     );
   }
-  return `${times} races around finalize: ${JSON.stringify(outcomes)}`;
+  return `${times} races around finalize: ${JSON.stringify(outcomes)}; the slowest came to rest after ${Math.round(slowestMs)} ms`;
 }
 
 /** Every file that was acknowledged is ready with its bytes; after the sweep nothing else is there. */
