@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import pg from 'pg';
 import { migrate } from '../db/migrate.ts';
-import { openPool } from '../db/pool.ts';
-import { seed } from '../db/seed.ts';
+import { readSources } from '../platform/config/environment.ts';
 import { loadConfig } from '../platform/config/loadConfig.ts';
 import { projectRoot } from '../platform/config/settings.ts';
+import { addDemoData } from '../server/addDemoData.ts';
 import { findPostgres, openPostgres, type PostgresAddress } from './postgres.ts';
 
 /** `npm run db:watch`, `db:commit`, `db:reset`: the DBA's loop on migrations/current.sql. */
@@ -46,11 +46,11 @@ program
   .description('Drops the local database, applies all committed migrations and seeds it again.')
   .option('-y, --yes', 'do not ask')
   .action(({ yes }: { yes?: true }) =>
-    withPostgres(async (postgres) => {
+    withPostgres(async (postgres, isStackRunning) => {
       if (!yes && !(await isConfirmed('This deletes all local data. Go on? [y/N] '))) return;
       await recreate(postgres);
       await bringUpToDate(postgres);
-      await addDemoData(postgres);
+      await seedAgain(postgres, isStackRunning);
       say('The database is new.');
     }),
   );
@@ -63,13 +63,15 @@ try {
 }
 
 /** Works with the running stack's Postgres, or else with the same cluster, started for the while. */
-async function withPostgres(work: (postgres: PostgresAddress) => Promise<void>): Promise<void> {
+async function withPostgres(
+  work: (postgres: PostgresAddress, isStackRunning: boolean) => Promise<void>,
+): Promise<void> {
   const { dataDir } = loadConfig('none');
   const running = await findPostgres(dataDir);
-  if (running) return work(running);
+  if (running) return work(running, true);
   const postgres = await openPostgres({ dir: dataDir, onProgress: say });
   try {
-    await work(postgres);
+    await work(postgres, false);
   } finally {
     await postgres.close();
   }
@@ -110,15 +112,11 @@ async function recreate(postgres: PostgresAddress): Promise<void> {
   }
 }
 
-async function addDemoData(postgres: PostgresAddress): Promise<void> {
-  const pool = openPool({
-    connectionString: postgres.urlFor('rowhouse_api', 'rowhouse'),
-    size: 1,
-    applicationName: 'rowhouse-seed',
-    onConnectionError: () => {},
-  });
-  await seed(pool);
-  await pool.end();
+/** With a file, where the local stack runs, and its store with it; else the next start adds one. */
+async function seedAgain(postgres: PostgresAddress, isStackRunning: boolean): Promise<void> {
+  const stack = readSources(process.env).find(({ name }) => name === 'local.env');
+  const storeEnv = (isStackRunning && stack?.values) || {};
+  await addDemoData(postgres.urlFor('rowhouse_api', 'rowhouse'), storeEnv);
 }
 
 /** Runs a script of this checkout. A signal is for it: this process ends after it, in order. */

@@ -2,12 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrate } from '../db/migrate.ts';
-import { openPool } from '../db/pool.ts';
-import { seed } from '../db/seed.ts';
 import { readSources, setValue } from '../platform/config/environment.ts';
 import { loadConfig } from '../platform/config/loadConfig.ts';
 import type { Config } from '../platform/config/settings.ts';
 import { type Lifecycle, makeLifecycle } from '../platform/lifecycle.ts';
+import { addDemoData } from '../server/addDemoData.ts';
 import { openAiFaculties } from './ai/openAiFaculties.ts';
 import { openLocalAiService } from './aiService.ts';
 import { openStackProcess } from './childProcess.ts';
@@ -50,7 +49,13 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
   Object.assign(settings, await startDatabase(config, lifecycle));
   if (!config.clerkIssuer) Object.assign(settings, await startIssuer(config, url, lifecycle));
   if (!config.clerkWebhookSecret) settings.CLERK_WEBHOOK_SECRET = newWebhookSecret();
-  if (!config.s3BucketUploads) Object.assign(settings, await startStore(config, lifecycle));
+  const storeEnv = config.s3BucketUploads ? {} : await startStore(config, lifecycle);
+  Object.assign(settings, storeEnv);
+  // Demo data goes to what was started here, and to nothing real.
+  if (settings.DATABASE_URL) {
+    say('Seeding …');
+    await addDemoData(settings.DATABASE_URL, storeEnv);
+  }
   if (!config.aiServiceUrl) Object.assign(settings, await startAiService(config, env, lifecycle));
   await writeLocalEnv(config.dataDir, settings, lifecycle);
 
@@ -144,7 +149,7 @@ async function choosePort(asked: string | undefined, wanted: number): Promise<nu
 
 type Opened = Pick<Lifecycle, 'opened'>;
 
-/** The configured database, or one of our own with demo data; migrated where its owner is known. */
+/** The configured database, or one of our own; migrated where its owner is known. */
 async function startDatabase(config: Config, lifecycle: Opened): Promise<StackSettings> {
   const { databaseUrl, databaseWorkerUrl, databaseOwnerUrl } = config;
   if (databaseUrl) {
@@ -158,26 +163,12 @@ async function startDatabase(config: Config, lifecycle: Opened): Promise<StackSe
   const workerUrl = postgres.urlFor('rowhouse_worker', 'rowhouse');
   const ownerUrl = postgres.urlFor('rowhouse_owner', 'rowhouse');
   await bringUpToDate(ownerUrl, apiUrl, workerUrl);
-  await addDemoData(apiUrl);
   return { DATABASE_URL: apiUrl, DATABASE_WORKER_URL: workerUrl, DATABASE_OWNER_URL: ownerUrl };
 }
 
 async function bringUpToDate(ownerUrl: string, apiUrl: string, workerUrl: string | undefined) {
   say('Migrating …');
   await migrate({ ownerUrl, apiUrl, workerUrl, onProgress: () => {} });
-}
-
-async function addDemoData(connectionString: string): Promise<void> {
-  say('Seeding …');
-  const onConnectionError = () => {};
-  const pool = openPool({
-    connectionString,
-    size: 1,
-    applicationName: 'rowhouse-seed',
-    onConnectionError,
-  });
-  await seed(pool);
-  await pool.end();
 }
 
 async function startIssuer(
@@ -261,7 +252,7 @@ async function welcome(url: string, settings: StackSettings, dataDir: string): P
       '',
       `curl -s ${url}/graphql -H 'content-type: application/json' \\`,
       `  -H 'authorization: Bearer ${token}' \\`,
-      `  -d '{"query":"{ me { name } documents(first: 3) { edges { node { id title } } } }"}'`,
+      `  -d '{"query":"{ me { name } documents(first: 3) { edges { node { id title } } } files(first: 1) { edges { node { fileName status downloadUrl { url } } } } }"}'`,
     );
   }
   return [...lines, '', 'Ctrl-C stops everything.'].join('\n');

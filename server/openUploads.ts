@@ -1,7 +1,7 @@
 import type { Config } from '../platform/config/settings.ts';
 import type { Lifecycle } from '../platform/lifecycle.ts';
 import type { Observe } from '../platform/observer.ts';
-import type { Uploads } from '../plugins/uploads.ts';
+import type { UploadLimits, Uploads } from '../plugins/uploads.ts';
 import { openStorage } from '../services/storage/openStorage.ts';
 
 /**
@@ -30,18 +30,23 @@ export function openUploads(
   return {
     storage,
     observe,
-    limits: {
-      allowedTypes: config.uploadAllowedTypes,
-      maxBytes: config.uploadMaxBytes,
-      singleMaxBytes: config.uploadSingleMaxBytes,
-      partBytes: config.uploadPartBytes,
-      ttlSeconds: config.uploadUrlTtlSeconds,
-      multipartTtlSeconds: config.uploadMultipartTtlSeconds,
-      quotaBytes: config.uploadQuotaBytes,
-      quotaFiles: config.uploadQuotaFiles,
-    },
+    limits: uploadLimits(config),
     urlTtlSeconds: config.uploadUrlTtlSeconds,
     inlineTypes: config.uploadInlineTypes,
     maxDownloadTtlSeconds: config.downloadUrlMaxTtlSeconds,
+  };
+}
+
+/** The limits that hold where an organization has none of its own. */
+export function uploadLimits(config: Config | Config<'api'>): UploadLimits {
+  return {
+    allowedTypes: config.uploadAllowedTypes,
+    maxBytes: config.uploadMaxBytes,
+    singleMaxBytes: config.uploadSingleMaxBytes,
+    partBytes: config.uploadPartBytes,
+    ttlSeconds: config.uploadUrlTtlSeconds,
+    multipartTtlSeconds: config.uploadMultipartTtlSeconds,
+    quotaBytes: config.uploadQuotaBytes,
+    quotaFiles: config.uploadQuotaFiles,
   };
 }

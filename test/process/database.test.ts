@@ -39,7 +39,7 @@ describe('with a running stack', () => {
   let token: string;
   beforeAll(async () => {
     checkout = await openLocalCheckout();
-    const { stdout } = await checkout.run('npm run -s token -- --user user_bob --org org_acme');
+    const { stdout } = await checkout.run('npm run -s token -- --user user_alice --org org_acme');
     token = stdout.trim();
   }, 60_000);
   afterAll(() => checkout.close());
@@ -84,8 +84,10 @@ describe('with a running stack', () => {
     await save('-- nothing\n');
     const { code, stdout } = await checkout.run('npm run -s db:reset -- --yes');
     expect([code, stdout]).toEqual([0, expect.stringContaining('The database is new.')]);
-    const documents = '{ documents(first: 1) { edges { node { title } } } }';
-    await until('documents again', async () => (await ask(documents)).includes('title'), 20_000);
+    const demo =
+      '{ documents(first: 1) { edges { node { title } } } files { edges { node { status } } } }';
+    await until('documents again', async () => (await ask(demo)).includes('title'), 20_000);
+    await until('a file again', async () => (await ask(demo)).includes('READY'), 20_000);
   }, 60_000);
 });
 

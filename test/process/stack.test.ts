@@ -62,6 +62,22 @@ describe('npm start in a new checkout', () => {
     expect(errors).toBeUndefined();
     expect(data.me).toEqual({ name: 'Alice Adams' });
     expect(data.documents.edges).toHaveLength(3);
+    expect(data.files.edges).toHaveLength(1);
+  });
+
+  test('has verified the demo file, and serves it', async () => {
+    const [, token = ''] = printedRequest(stack).match(/Bearer ([^']+)/) ?? [];
+    const query =
+      '{ files { edges { node { fileName status document { title } downloadUrl { url } } } } }';
+    const file = await until('the demo file to be ready', async () => {
+      const { text } = await sendGraphql(urlOf(stack), token, { query });
+      const [{ node }] = JSON.parse(text).data.files.edges;
+      return node.status === 'READY' && node;
+    });
+    expect(file).toMatchObject({ fileName: 'anvils.txt', document: { title: expect.any(String) } });
+    const { status, text } = await send(file.downloadUrl.url);
+    expect(status).toBe(200);
+    expect(text).toContain('Anvil');
   });
 
   test('serves GraphiQL, signed in at the local issuer', async () => {
