@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
-import { isDown, makeTries } from '../calls/makeTries.ts';
+import { isDown, makeTries, type Tries } from '../calls/makeTries.ts';
 import { AiFailure, type Reason, reasonOf } from './AiFailure.ts';
 import { embeddingsAnswer, filtersAnswer, generateAnswer, type Operation } from './contract.ts';
 import { makeGate } from './makeGate.ts';
@@ -31,14 +31,15 @@ export type Filtered = z.output<typeof filtersAnswer>;
 /**
  * The AI service. Calls throw RowhouseError: `AI_REJECTED` where it refuses the content,
  * `AI_TIMEOUT` where it did not answer in time, `AI_UNAVAILABLE` where it is down, out of order
- * or busy, in particular when it was not asked at all. A signal that aborts is thrown as it is.
+ * or busy, in particular when it was not asked at all. A signal that aborts is thrown as it is,
+ * and so is what is no fault of the service.
  */
 export type AiService = {
   generate(input: { prompt: string; maxTokens: number }, call: AiCall): Promise<Generated>;
   embed(input: { texts: readonly string[] }, call: AiCall): Promise<Embedded>;
   /** Whether a prompt or a result is allowed. */
   filter(input: { text: string; kind: 'prompt' | 'result' }, call: AiCall): Promise<Filtered>;
-  /** Whether calls of this organization would be refused right now without being sent. */
+  /** Whether a generation of this organization would be refused right now without being sent. */
   isBusy(orgId: string): boolean;
   close(): Promise<void>;
 };
@@ -63,27 +64,46 @@ const breaksAfter = 8;
 const usualPauseMs = 1_000;
 
 /** It says nothing about the calls of others. */
-const isOfThisCall: ReadonlySet<Reason> = new Set(['rejected', 'limited', 'inProgress']);
+const isOfThisCall: ReadonlySet<Reason> = new Set([
+  'internal',
+  'rejected',
+  'limited',
+  'inProgress',
+]);
 /** The same call would end the same: by its key it would get the same answer. */
-const isFinal: ReadonlySet<Reason> = new Set(['rejected', 'unexpected', 'malformed', 'oversized']);
+const isFinal: ReadonlySet<Reason> = new Set([
+  'internal',
+  'rejected',
+  'unexpected',
+  'malformed',
+  'oversized',
+]);
 
 /** Opens connections to the AI service as they are needed. */
 export function openAiService(options: AiServiceOptions): AiService {
   const { url, timeoutMs, maxCalls, maxAnswerBytes, observe, asksAgainMs = 5_000 } = options;
   const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes });
   const gate = makeGate({ maxCalls, maxCallsPerOrg: options.maxCallsPerOrg });
-  const tries = makeTries({
-    timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
-    deadlineMs: timeoutMs,
-    breaksAfter,
-    asksAgainMs,
-    isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
-    mayPass: (error) => !isFinal.has(reasonOf(error)),
-    askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
-    onFailedTry: (error, isRetried) =>
-      observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
-    onDown: (isDown) => observe({ type: isDown ? 'aiBreakerOpened' : 'aiBreakerClosed' }),
-  });
+  const makeTriesAt = (operation: Operation) =>
+    makeTries({
+      timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
+      deadlineMs: timeoutMs,
+      breaksAfter,
+      asksAgainMs,
+      isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
+      mayPass: (error) => !isFinal.has(reasonOf(error)),
+      askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
+      onFailedTry: (error, isRetried) =>
+        observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
+      onDown: (isDown) =>
+        observe({ type: isDown ? 'aiBreakerOpened' : 'aiBreakerClosed', operation }),
+    });
+  // Each by itself: what one of them does well says nothing of another's failures in a row.
+  const tries: Record<Operation, Tries> = {
+    generate: makeTriesAt('generate'),
+    embed: makeTriesAt('embed'),
+    filter: makeTriesAt('filter'),
+  };
 
   async function ask<Answer extends object>(
     operation: Operation,
@@ -113,7 +133,7 @@ export function openAiService(options: AiServiceOptions): AiService {
         throw error;
       });
     try {
-      const result = await tries.run(send, call);
+      const result = await tries[operation].run(send, call);
       report('ok', result as Used);
       return result;
     } catch (error) {
@@ -123,6 +143,7 @@ export function openAiService(options: AiServiceOptions): AiService {
       }
       const reason = isDown(error) ? 'notAsked' : reasonOf(error);
       report(reason);
+      if (reason === 'internal') throw error;
       throw new RowhouseError(codeFor(reason), { cause: error });
     } finally {
       leave();
@@ -136,7 +157,8 @@ export function openAiService(options: AiServiceOptions): AiService {
       return { ...answer, embeddings: answer.embeddings.map(unitVector) };
     },
     filter: (input, call) => ask('filter', input, filtersAnswer, call),
-    isBusy: (orgId) => gate.isShut(orgId) || tries.isClosedToWork(),
+    isBusy: (orgId) =>
+      gate.isShut(orgId) || tries.filter.isClosedToWork() || tries.generate.isClosedToWork(),
     close: () => post.close(),
   };
 }
@@ -170,7 +192,9 @@ function unitVector(vector: readonly number[]): number[] {
   return vector.map((x) => (Math.abs(x / length) < 1e-30 ? 0 : Math.fround(x / length)));
 }
 
-function codeFor(reason: Reason | 'notAsked'): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {
+function codeFor(
+  reason: Exclude<Reason, 'internal'> | 'notAsked',
+): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {
   if (reason === 'rejected') return 'AI_REJECTED';
   return reason === 'timeout' ? 'AI_TIMEOUT' : 'AI_UNAVAILABLE';
 }

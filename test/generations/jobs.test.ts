@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { signIn } from '../support/api.ts';
-import { type GenerationGround, openGenerationGround, rowIdOf } from '../support/generations.ts';
+import { type GenerationGround, openGenerationGround } from '../support/generations.ts';
 import { until } from '../support/until.ts';
+import { apiSteps, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
 import { killApis, killWorkers } from './storms.ts';
 
 /** Generations that a job does, and what they may cost. */
@@ -13,11 +14,6 @@ beforeAll(async () => {
 });
 afterAll(() => ground.close());
 afterEach(() => ground.ai.setFault(undefined));
-
-const callsOf = (id: string) =>
-  ground.ai.calls.filter(
-    ({ operation, idempotencyKey }) => operation === 'generate' && idempotencyKey === rowIdOf(id),
-  );
 
 test('a generation that is started answers at once, and ends later, in the trace of its request', async () => {
   const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -37,8 +33,8 @@ test('a generation that is started answers at once, and ends later, in the trace
   };
   const { id } = data.startGeneration.generation;
   expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED', provider: 'local' });
-  expect(callsOf(id)).toHaveLength(1);
-  expect(callsOf(id)[0]?.traceparent).toContain(traceId);
+  expect(ground.callsOf(id)).toHaveLength(1);
+  expect(ground.callsOf(id)[0]?.traceparent).toContain(traceId);
 });
 
 test('what a request hands off ends later, under the same key', async () => {
@@ -48,7 +44,7 @@ test('what a request hands off ends later, under the same key', async () => {
   expect(text).toBeNull();
   ground.ai.setFault(undefined);
   expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
-  expect(callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
+  expect(ground.callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
 });
 
 describe('a generation that is canceled', () => {
@@ -56,7 +52,7 @@ describe('a generation that is canceled', () => {
     ground.ai.setFault({ kind: 'delay', ms: 500, operation: 'generate' });
     const before = await ground.month();
     const { id } = await ground.mutate('startGeneration', { prompt: 'Cancel.' });
-    await until('the call', () => callsOf(id).length > 0);
+    await until('the call', () => ground.callsOf(id).length > 0);
     expect(await ground.mutate('cancelGeneration', { id })).toMatchObject({ status: 'CANCELED' });
     await ground.idle();
     expect(await ground.ended(id)).toMatchObject({ status: 'CANCELED', text: null });
@@ -135,15 +131,38 @@ test('a budget is not overspent by 200 at once, and administrators see what is l
 
 describe('killed', () => {
   let storm: GenerationGround;
+  beforeEach(async () => {
+    storm = await openGenerationGround();
+  });
   afterEach(() => storm.close());
+  const named = <Step extends { name: string }>(steps: readonly Step[], ...names: string[]) =>
+    steps.filter(({ name }) => names.includes(name));
 
   test('APIs lose no generation', async () => {
-    storm = await openGenerationGround();
-    await killApis(storm, 3);
+    await killApis(storm, 2);
   }, 120_000);
 
   test('workers lose no generation', async () => {
-    storm = await openGenerationGround();
-    await killWorkers(storm, 3);
+    await killWorkers(storm, 2);
+  }, 120_000);
+
+  test('an API that has accepted, has the text or has handed off loses no generation', async () => {
+    const steps = named(
+      apiSteps,
+      'has accepted, unanswered',
+      'has the text, unanswered',
+      'has handed off, unanswered',
+    );
+    expect(await killApisAt(storm, steps, 1)).toContain('3 acknowledged, 3 accepted');
+  }, 120_000);
+
+  test('a worker that has the text, or has completed, loses no generation', async () => {
+    const steps = named(
+      workerSteps,
+      'has the text, unanswered',
+      'has completed, uncommitted',
+      'has committed, unanswered',
+    );
+    expect(await killWorkersAt(storm, steps, 1)).toContain('3 acknowledged, 3 accepted');
   }, 120_000);
 });
