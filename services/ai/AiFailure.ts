@@ -1,5 +1,7 @@
-/** Why a try came to nothing. All but the first three are failures of the service. */
+/** Why a try came to nothing. All but the first four are failures of the service. */
 export type Reason =
+  /** Not the service: a mistake of ours. */
+  | 'internal'
   /** It will not take this content, however often it is asked. */
   | 'rejected'
   /** 429: not from this organization, for now. */
@@ -33,7 +35,7 @@ type AiFailureOptions = {
 export function reasonOf(error: unknown): Reason {
   if (error instanceof AiFailure) return error.reason;
   const isTimeout = error instanceof DOMException && error.name === 'TimeoutError';
-  return isTimeout ? 'timeout' : 'unreachable';
+  return isTimeout ? 'timeout' : 'internal';
 }
 
 /** A try at the AI service that came to nothing. */

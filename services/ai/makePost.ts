@@ -5,7 +5,7 @@ import { errorAnswer, type Operation, paths } from './contract.ts';
 
 /** Sends one request to the AI service, and believes of the answer what fits the schema. */
 export type Post = {
-  /** @throws AiFailure, or the reason of the signal. */
+  /** @throws AiFailure; the reason of the signal; or what is no fault of the service, as it is. */
   send<Answer>(request: {
     operation: Operation;
     body: object;
@@ -51,12 +51,22 @@ export function makePost(options: {
       } catch (error) {
         if (error instanceof AiFailure) throw error;
         signal.throwIfAborted();
-        const isLarge = error instanceof errors.ResponseExceededMaxSizeError;
-        throw new AiFailure(isLarge ? 'oversized' : 'unreachable', { cause: error });
+        if (error instanceof errors.ResponseExceededMaxSizeError) {
+          throw new AiFailure('oversized', { cause: error });
+        }
+        if (isMistake(error)) throw error;
+        throw new AiFailure('unreachable', { cause: error });
       }
     },
     close: () => agent.destroy(),
   };
+}
+
+/** Whether it came of us: what connections throw has a code, and is neither of a wrong type nor out of range. */
+function isMistake(error: unknown): boolean {
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  if (typeof code !== 'string' || code === 'UND_ERR_INVALID_ARG') return true;
+  return name === 'TypeError' || name === 'RangeError';
 }
 
 function place(base: string, operation: Operation): { origin: string; path: string } {

@@ -31,7 +31,8 @@ export type Filtered = z.output<typeof filtersAnswer>;
 /**
  * The AI service. Calls throw RowhouseError: `AI_REJECTED` where it refuses the content,
  * `AI_TIMEOUT` where it did not answer in time, `AI_UNAVAILABLE` where it is down, out of order
- * or busy, in particular when it was not asked at all. A signal that aborts is thrown as it is.
+ * or busy, in particular when it was not asked at all. A signal that aborts is thrown as it is,
+ * and so is what is no fault of the service.
  */
 export type AiService = {
   generate(input: { prompt: string; maxTokens: number }, call: AiCall): Promise<Generated>;
@@ -63,9 +64,20 @@ const breaksAfter = 8;
 const usualPauseMs = 1_000;
 
 /** It says nothing about the calls of others. */
-const isOfThisCall: ReadonlySet<Reason> = new Set(['rejected', 'limited', 'inProgress']);
+const isOfThisCall: ReadonlySet<Reason> = new Set([
+  'internal',
+  'rejected',
+  'limited',
+  'inProgress',
+]);
 /** The same call would end the same: by its key it would get the same answer. */
-const isFinal: ReadonlySet<Reason> = new Set(['rejected', 'unexpected', 'malformed', 'oversized']);
+const isFinal: ReadonlySet<Reason> = new Set([
+  'internal',
+  'rejected',
+  'unexpected',
+  'malformed',
+  'oversized',
+]);
 
 /** Opens connections to the AI service as they are needed. */
 export function openAiService(options: AiServiceOptions): AiService {
@@ -123,6 +135,7 @@ export function openAiService(options: AiServiceOptions): AiService {
       }
       const reason = isDown(error) ? 'notAsked' : reasonOf(error);
       report(reason);
+      if (reason === 'internal') throw error;
       throw new RowhouseError(codeFor(reason), { cause: error });
     } finally {
       leave();
@@ -170,7 +183,9 @@ function unitVector(vector: readonly number[]): number[] {
   return vector.map((x) => (Math.abs(x / length) < 1e-30 ? 0 : Math.fround(x / length)));
 }
 
-function codeFor(reason: Reason | 'notAsked'): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {
+function codeFor(
+  reason: Exclude<Reason, 'internal'> | 'notAsked',
+): 'AI_REJECTED' | 'AI_TIMEOUT' | 'AI_UNAVAILABLE' {
   if (reason === 'rejected') return 'AI_REJECTED';
   return reason === 'timeout' ? 'AI_TIMEOUT' : 'AI_UNAVAILABLE';
 }

@@ -331,6 +331,24 @@ describe('an organization', () => {
   });
 });
 
+test.each([
+  ['a deadline that is no whole number', { deadlineMs: 10.5 }, { code: 'ERR_OUT_OF_RANGE' }],
+  ['a header that cannot be sent', { traceparent: 'a\nb' }, { code: 'UND_ERR_INVALID_ARG' }],
+])('%s is a mistake of ours, and not the service that is down', async (_what, call, mistake) => {
+  ground = await openAiGround();
+  for (let i = 0; i < 10; i += 1) {
+    const failed = ground.ai.generate(prompt, makeCall(call));
+    await expect(failed).rejects.toMatchObject(mistake);
+  }
+  expect(ground.of('aiCallFinished')).toHaveLength(10);
+  expect(new Set(ground.of('aiCallFinished').map(({ outcome }) => outcome))).toEqual(
+    new Set(['internal']),
+  );
+  expect(ground.of('aiTryFailed')).toEqual([]);
+  expect(ground.ai.isBusy('org_a')).toBe(false);
+  await ground.ai.generate(prompt, makeCall());
+});
+
 test('an answer of 200 MB takes no more memory than one of the longest allowed', async () => {
   ground = await openAiGround({
     fault: { kind: 'huge' },
