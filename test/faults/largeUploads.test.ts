@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type FileGround, openFileGround, type Payload, put } from '../support/files.ts';
+import { memoryOf } from '../support/memory.ts';
 import { type Program, startServer, urlOf } from '../support/program.ts';
 
 /** What takes memory or time where it should not: a gigabyte in parts, a page of download URLs. */
@@ -27,14 +27,6 @@ afterAll(async () => {
 });
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
-
-/** Memory of a process as the kernel counts it, in MB: now, and at most so far. */
-function memoryOf({ pid }: Program): { now: number; peak: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const of = (name: string) =>
-    Math.round(Number(status.match(new RegExp(`${name}:\\s+(\\d+)`))?.[1]) / 1024);
-  return { now: of('VmRSS'), peak: of('VmHWM') };
-}
 
 test(`${partCount} parts of 16 MB: ready, with the memory of API and worker flat`, async () => {
   // A small one first, so that everything is loaded.

@@ -14,10 +14,6 @@ beforeAll(async () => {
 afterAll(() => ground.close());
 afterEach(() => ground.ai.setFault(undefined));
 
-const callsOf = (id: string) =>
-  ground.ai.calls.filter(
-    ({ operation, idempotencyKey }) => operation === 'generate' && idempotencyKey === rowIdOf(id),
-  );
 const jobsOf = async (id: string) =>
   (
     await ground.database.superuser.query(
@@ -46,7 +42,7 @@ describe('generate', () => {
       reserved: 0,
     });
     expect(await jobsOf(generation.id)).toEqual([]);
-    expect(callsOf(generation.id)).toMatchObject([
+    expect(ground.callsOf(generation.id)).toMatchObject([
       { orgId: 'org_acme', body: { prompt: 'Sell anvils.', maxTokens: 50 } },
     ]);
     expect(JSON.stringify(ground.ai.calls.map(({ headers }) => headers))).not.toContain(
@@ -70,7 +66,7 @@ describe('generate', () => {
     const { data } = (await response.json()) as {
       data: { generate: { generation: { id: string } } };
     };
-    const [call] = callsOf(data.generate.generation.id);
+    const [call] = ground.callsOf(data.generate.generation.id);
     expect(call?.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
     expect(call?.traceparent).not.toContain('b7ad6b7169203331');
   });
@@ -155,7 +151,7 @@ describe('one key', () => {
     );
     expect(new Set(all.map(({ id }) => id)).size).toBe(1);
     expect(new Set(all.map(({ status }) => status))).toEqual(new Set(['SUCCEEDED']));
-    expect(callsOf(all[0].id)).toHaveLength(1);
+    expect(ground.callsOf(all[0].id)).toHaveLength(1);
   });
 
   test('answers RUNNING when what was begun takes longer than the caller may wait', async () => {
@@ -204,7 +200,7 @@ describe('a document', () => {
     const document = await create('Plan', 'é'.repeat(40_000));
     const generation = await ground.mutate('generate', { prompt: 'Sum up.', document });
     expect(generation.document.id).toBe(document);
-    const [call] = callsOf(generation.id);
+    const [call] = ground.callsOf(generation.id);
     const { prompt } = (call?.body ?? {}) as { prompt: string };
     expect(prompt).toMatch(/^Sum up\.\n\n---\n\nPlan\n\né+$/);
     expect(Buffer.byteLength(prompt)).toBeLessThan(8_000 * 4 + 20);

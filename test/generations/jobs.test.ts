@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { signIn } from '../support/api.ts';
-import { type GenerationGround, openGenerationGround, rowIdOf } from '../support/generations.ts';
+import { type GenerationGround, openGenerationGround } from '../support/generations.ts';
 import { until } from '../support/until.ts';
 import { killApis, killWorkers } from './storms.ts';
 
@@ -13,11 +13,6 @@ beforeAll(async () => {
 });
 afterAll(() => ground.close());
 afterEach(() => ground.ai.setFault(undefined));
-
-const callsOf = (id: string) =>
-  ground.ai.calls.filter(
-    ({ operation, idempotencyKey }) => operation === 'generate' && idempotencyKey === rowIdOf(id),
-  );
 
 test('a generation that is started answers at once, and ends later, in the trace of its request', async () => {
   const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -37,8 +32,8 @@ test('a generation that is started answers at once, and ends later, in the trace
   };
   const { id } = data.startGeneration.generation;
   expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED', provider: 'local' });
-  expect(callsOf(id)).toHaveLength(1);
-  expect(callsOf(id)[0]?.traceparent).toContain(traceId);
+  expect(ground.callsOf(id)).toHaveLength(1);
+  expect(ground.callsOf(id)[0]?.traceparent).toContain(traceId);
 });
 
 test('what a request hands off ends later, under the same key', async () => {
@@ -48,7 +43,7 @@ test('what a request hands off ends later, under the same key', async () => {
   expect(text).toBeNull();
   ground.ai.setFault(undefined);
   expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
-  expect(callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
+  expect(ground.callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
 });
 
 describe('a generation that is canceled', () => {
@@ -56,7 +51,7 @@ describe('a generation that is canceled', () => {
     ground.ai.setFault({ kind: 'delay', ms: 500, operation: 'generate' });
     const before = await ground.month();
     const { id } = await ground.mutate('startGeneration', { prompt: 'Cancel.' });
-    await until('the call', () => callsOf(id).length > 0);
+    await until('the call', () => ground.callsOf(id).length > 0);
     expect(await ground.mutate('cancelGeneration', { id })).toMatchObject({ status: 'CANCELED' });
     await ground.idle();
     expect(await ground.ended(id)).toMatchObject({ status: 'CANCELED', text: null });

@@ -1,4 +1,8 @@
-import { type LocalAiService, openLocalAiService } from '../../dev/aiService.ts';
+import {
+  type AiServiceCall,
+  type LocalAiService,
+  openLocalAiService,
+} from '../../dev/aiService.ts';
 import { type Answer, requestTo, signIn, startApi, type TestApi } from './api.ts';
 import { openTestDatabase, type TestDatabase } from './database.ts';
 import { ApiError, type Payload } from './files.ts';
@@ -16,12 +20,14 @@ export type GenerationGround = {
   startWorker(settings?: Settings): Promise<Program>;
   /** One more API, to be killed. */
   startServer(settings?: Settings): Promise<{ server: Program; url: string }>;
-  /** Sends a request as Alice. */
-  request(query: string, variables?: object, token?: string): Promise<Answer>;
+  /** Sends a request, as Alice where nothing else is said. */
+  request(query: string, variables?: object, token?: string, url?: string): Promise<Answer>;
   /** Runs a mutation of Alice's, and answers the generation; throws the codes of its errors. */
   mutate(name: MutationName, input: object, how?: { url?: string; token?: string }): Promise<Row>;
+  /** What the service was asked for the text of a generation. */
+  callsOf(id: string): AiServiceCall[];
   /** Waits until a generation has ended. */
-  ended(id: string, withinMs?: number): Promise<Row>;
+  ended(id: string, token?: string): Promise<Row>;
   /** Waits until no job is left to do. */
   idle(withinMs?: number): Promise<void>;
   /** What the ledger says of all generations together. */
@@ -80,7 +86,7 @@ export async function openGenerationGround(
       await server.line(({ msg }) => msg === 'ready');
       return { server, url: await urlOf(server) };
     },
-    request: (query, variables, by = token) => api.request(by, query, variables),
+    request: (query, variables, by = token, url = api.url) => requestTo(url)(by, query, variables),
     async mutate(name, input, { url = api.url, token: by = token } = {}) {
       const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
       const query = `mutation M($input: ${type}!) { ${name}(input: $input) { generation { ${fields} } } }`;
@@ -88,17 +94,22 @@ export async function openGenerationGround(
       if (answer.errors) throw new ApiError(answer);
       return answer.data[name].generation;
     },
-    ended: (id, withinMs = 30_000) =>
+    callsOf: (id) =>
+      ai.calls.filter(
+        ({ operation, idempotencyKey }) =>
+          operation === 'generate' && idempotencyKey === rowIdOf(id),
+      ),
+    ended: (id, by = token) =>
       until(
         `generation ${id} to end`,
         async () => {
           const query = `query ($id: ID!) { generation(id: $id) { ${fields} } }`;
-          const { data } = await api.request(token, query, { id });
+          const { data } = await api.request(by, query, { id });
           return ['SUCCEEDED', 'FAILED', 'CANCELED'].includes(data.generation?.status)
             ? (data.generation as Row)
             : false;
         },
-        withinMs,
+        30_000,
       ),
     async idle(withinMs = 20_000) {
       await until(
