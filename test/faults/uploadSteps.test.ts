@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { apiSteps, killApisAt, killWorkersAt, type Ways, workerSteps } from '../files/steps.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
-import { openPausingDatabase, openPausingStore, type PausingWay } from '../support/pausing.ts';
+import { openPausingDatabase, openPausingService, type PausingWay } from '../support/pausing.ts';
 
 /** Processes are killed at each named step of an upload. */
 
@@ -13,7 +13,7 @@ let store: PausingWay;
 let database: PausingWay | undefined;
 beforeEach(async () => {
   ground = await openFileGround({}, async (endpoint) => {
-    store = await openPausingStore(endpoint);
+    store = await openPausingService(endpoint);
     return store.url;
   });
 });

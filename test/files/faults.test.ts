@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type FaultyStore, openFaultyStore } from '../support/faultyStore.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
-import { openPausingDatabase, openPausingStore, type PausingWay } from '../support/pausing.ts';
+import { openPausingDatabase, openPausingService, type PausingWay } from '../support/pausing.ts';
 import { apiSteps, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
 import { spoilStore } from './storms.ts';
 
@@ -20,7 +20,7 @@ afterEach(async () => {
 
 async function openHeld(login: 'apiUrl' | 'workerUrl') {
   const held = await openFileGround({}, async (endpoint) => {
-    store = await openPausingStore(endpoint);
+    store = await openPausingService(endpoint);
     closing.push(store.close);
     return store.url;
   });

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type FileGround, type Payload, put } from '../support/files.ts';
-import type { Held, IsStep, PausingWay } from '../support/pausing.ts';
+import type { PausingWay } from '../support/pausing.ts';
 import { type Program, startServer, urlOf } from '../support/program.ts';
+import { commit, inTime, type NamedStep, request, sql } from '../support/steps.ts';
 import { type Acknowledged, compare } from './storms.ts';
 
 /** Kills that land at a named step of an upload, each as often as asked for. */
@@ -9,43 +10,20 @@ import { type Acknowledged, compare } from './storms.ts';
 /** The ways that API and worker take. */
 export type Ways = { database: PausingWay; store: PausingWay };
 
-type Step = {
-  name: string;
-  way: keyof Ways;
-  where: Held;
-  /** `mark` stands in what belongs to the file: its id, or its name before it has one. */
-  isIt: (mark: string) => IsStep;
-};
-
-const sql =
-  (text: string) =>
-  (mark: string): IsStep =>
-  (step) =>
-    step.includes(text) && step.includes(mark);
-/** The end of the transaction in which that was written. */
-const commit =
-  (text: string) =>
-  (mark: string): IsStep =>
-  (step, before) =>
-    /commit\0/.test(step) && before.includes(text) && before.includes(mark);
-const store =
-  (pattern: RegExp) =>
-  (mark: string): IsStep =>
-  (step) =>
-    pattern.test(step) && step.includes(mark);
+type Step = NamedStep<keyof Ways>;
 
 /** From taking the job to deleting what is left over. */
 export const workerSteps: readonly Step[] = [
   { name: 'reads the row', way: 'database', where: 'sent', isIt: sql('file_to_finalize') },
-  { name: 'looks at the upload', way: 'store', where: 'sent', isIt: store(/^HEAD .*incoming/) },
-  { name: 'asks for the copy', way: 'store', where: 'sent', isIt: store(/^PUT .*files/) },
-  { name: 'has the copy, unanswered', way: 'store', where: 'done', isIt: store(/^PUT .*files/) },
-  { name: 'looks at the copy', way: 'store', where: 'sent', isIt: store(/^HEAD .*files/) },
+  { name: 'looks at the upload', way: 'store', where: 'sent', isIt: request(/^HEAD .*incoming/) },
+  { name: 'asks for the copy', way: 'store', where: 'sent', isIt: request(/^PUT .*files/) },
+  { name: 'has the copy, unanswered', way: 'store', where: 'done', isIt: request(/^PUT .*files/) },
+  { name: 'looks at the copy', way: 'store', where: 'sent', isIt: request(/^HEAD .*files/) },
   {
     name: 'is in the middle of the bytes',
     way: 'store',
     where: 'done',
-    isIt: store(/^GET .*files\/[^?]*\//),
+    isIt: request(/^GET .*files\/[^?]*\//),
   },
   { name: 'accepts the file', way: 'database', where: 'sent', isIt: sql('accept_file') },
   { name: 'has accepted, uncommitted', way: 'database', where: 'done', isIt: sql('accept_file') },
@@ -56,14 +34,14 @@ export const workerSteps: readonly Step[] = [
     where: 'done',
     isIt: commit('accept_file'),
   },
-  { name: 'deletes the upload', way: 'store', where: 'sent', isIt: store(/^DELETE .*incoming/) },
+  { name: 'deletes the upload', way: 'store', where: 'sent', isIt: request(/^DELETE .*incoming/) },
   {
     name: 'has deleted the upload, unanswered',
     way: 'store',
     where: 'done',
-    isIt: store(/^DELETE .*incoming/),
+    isIt: request(/^DELETE .*incoming/),
   },
-  { name: 'lists the copies', way: 'store', where: 'sent', isIt: store(/^GET .*list-type/) },
+  { name: 'lists the copies', way: 'store', where: 'sent', isIt: request(/^GET .*list-type/) },
 ];
 
 type ApiStep = Step & { call: 'presign' | 'upload' | 'finalize' | 'parts' };
@@ -84,7 +62,7 @@ export const apiSteps: readonly ApiStep[] = [
     call: 'upload',
     way: 'store',
     where: 'sent',
-    isIt: store(/^PUT .*incoming/),
+    isIt: request(/^PUT .*incoming/),
   },
   {
     name: 'finalizes',
@@ -105,14 +83,14 @@ export const apiSteps: readonly ApiStep[] = [
     call: 'parts',
     way: 'store',
     where: 'sent',
-    isIt: store(/^POST .*uploads/),
+    isIt: request(/^POST .*uploads/),
   },
   {
     name: 'has begun it, unanswered',
     call: 'parts',
     way: 'store',
     where: 'done',
-    isIt: store(/^POST .*uploads/),
+    isIt: request(/^POST .*uploads/),
   },
   {
     name: 'keeps its name',
@@ -252,9 +230,3 @@ async function assertWhole({ database }: FileGround, fileName: string): Promise<
 const text = Buffer.from('Sell more anvils.');
 const binary = { contentType: 'application/octet-stream' };
 const rowId = (id: string) => JSON.parse(Buffer.from(id, 'base64').toString())[1] as string;
-
-function inTime(held: Promise<void>, name: string): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Nobody came to the step "${name}".`)), 30_000);
-  return Promise.race([held, promise]).finally(() => clearTimeout(timer));
-}

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { signIn } from '../support/api.ts';
 import { type GenerationGround, openGenerationGround } from '../support/generations.ts';
 import { until } from '../support/until.ts';
+import { apiSteps, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
 import { killApis, killWorkers } from './storms.ts';
 
 /** Generations that a job does, and what they may cost. */
@@ -130,15 +131,38 @@ test('a budget is not overspent by 200 at once, and administrators see what is l
 
 describe('killed', () => {
   let storm: GenerationGround;
+  beforeEach(async () => {
+    storm = await openGenerationGround();
+  });
   afterEach(() => storm.close());
+  const named = <Step extends { name: string }>(steps: readonly Step[], ...names: string[]) =>
+    steps.filter(({ name }) => names.includes(name));
 
   test('APIs lose no generation', async () => {
-    storm = await openGenerationGround();
-    await killApis(storm, 3);
+    await killApis(storm, 2);
   }, 120_000);
 
   test('workers lose no generation', async () => {
-    storm = await openGenerationGround();
-    await killWorkers(storm, 3);
+    await killWorkers(storm, 2);
+  }, 120_000);
+
+  test('an API that has accepted, has the text or has handed off loses no generation', async () => {
+    const steps = named(
+      apiSteps,
+      'has accepted, unanswered',
+      'has the text, unanswered',
+      'has handed off, unanswered',
+    );
+    expect(await killApisAt(storm, steps, 1)).toContain('3 acknowledged, 3 accepted');
+  }, 120_000);
+
+  test('a worker that has the text, or has completed, loses no generation', async () => {
+    const steps = named(
+      workerSteps,
+      'has the text, unanswered',
+      'has completed, uncommitted',
+      'has committed, unanswered',
+    );
+    expect(await killWorkersAt(storm, steps, 1)).toContain('3 acknowledged, 3 accepted');
   }, 120_000);
 });

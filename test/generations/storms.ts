@@ -10,7 +10,11 @@ import { until } from '../support/until.ts';
 /** Kills around generations, in a short and in a long form. */
 
 /** What clients were told is accepted, in a file of their own: ids of generations. */
-type Notes = { note(id: string): Promise<void>; read(): Promise<string[]>; close(): Promise<void> };
+export type Notes = {
+  note(id: string): Promise<void>;
+  read(): Promise<string[]>;
+  close(): Promise<void>;
+};
 
 /** Kills the API in the middle of generating, each time a little later than before. */
 export async function killApis(ground: GenerationGround, times: number): Promise<string> {
@@ -69,7 +73,7 @@ export async function killWorkers(ground: GenerationGround, times: number): Prom
  * Waits until nothing is left to do, and compares what clients were told, the rows, the ledger
  * and what the service saw: each ended once, is booked once, and was worked on under one key.
  */
-async function compare({ database, ai, ...ground }: GenerationGround, notes: Notes) {
+export async function compare({ database, ai, ...ground }: GenerationGround, notes: Notes) {
   const { superuser } = database;
   ai.setFault(undefined);
   const startedMs = performance.now();
@@ -127,7 +131,8 @@ async function compare({ database, ai, ...ground }: GenerationGround, notes: Not
   return `${acknowledged.length} acknowledged, ${rows.length} accepted, all succeeded and booked once; ${generating.length} calls, ${generating.length - effective.size} of them repeats under the same key`;
 }
 
-async function openNotes(): Promise<Notes> {
+/** Opens an empty one. */
+export async function openNotes(): Promise<Notes> {
   const dir = await mkdtemp(join(tmpdir(), 'rowhouse-test-notes-'));
   const file = join(dir, 'acknowledged');
   await appendFile(file, '');

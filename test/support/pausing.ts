@@ -3,7 +3,7 @@ import { createServer as createHttp, type IncomingMessage, request as send } fro
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * Ways to a database and to a store on which one step can be held: before it arrives, or
+ * Ways to a database and to a service on which one step can be held: before it arrives, or
  * done and not answered. Whoever asked waits there, and can be killed in just that moment.
  */
 
@@ -97,8 +97,8 @@ export async function openPausingDatabase(connectionString: string): Promise<Pau
   };
 }
 
-/** Opens a way to a store. A step is the method and the URL of a request, and what it copies. */
-export async function openPausingStore(endpoint: string): Promise<PausingWay> {
+/** Opens a way to a store or another service. A step is the method and the URL of a request, and what it copies or its key. */
+export async function openPausingService(endpoint: string): Promise<PausingWay> {
   const { hostname, port: targetPort } = new URL(endpoint);
   const trap = makeTrap();
   const server = createHttp((request, response) => {
@@ -139,7 +139,7 @@ export async function openPausingStore(endpoint: string): Promise<PausingWay> {
 }
 
 const stepOf = ({ method, url, headers }: IncomingMessage) =>
-  `${method} ${url} ${headers['x-amz-copy-source'] ?? ''}`;
+  `${method} ${url} ${headers['x-amz-copy-source'] ?? headers['idempotency-key'] ?? ''}`;
 
 async function listening(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
