@@ -79,8 +79,8 @@ export function openMetrics({ maxOperationNames = 500 } = {}): Metrics {
       else if (observation.type === 'queueSampled') recordQueue(observation);
       else if (observation.type === 'aiCallFinished') ai.finished(observation);
       else if (observation.type === 'aiTryFailed') ai.tryFailed(observation);
-      else if (observation.type === 'aiBreakerOpened') ai.breaker(true);
-      else if (observation.type === 'aiBreakerClosed') ai.breaker(false);
+      else if (observation.type === 'aiBreakerOpened') ai.breaker(observation, true);
+      else if (observation.type === 'aiBreakerClosed') ai.breaker(observation, false);
       else if (observation.type === 'generationAccepted') generations.accepted(observation.by);
       else if (observation.type === 'generationOverBudget') generations.overBudget();
       else if (observation.type === 'generationHandedOff')
@@ -265,7 +265,7 @@ function makeAiMetrics(meter: Meter) {
     description: 'Tries at the AI service that failed, by reason, and whether another followed.',
   });
   const open = meter.createGauge('rowhouse.ai.breaker.open', {
-    description: '1 while the AI service counts as down, as this process sees it.',
+    description: '1 while the AI service counts as down for an operation, as this process sees it.',
   });
   const models = makeLabelCap(50);
   const names = {
@@ -293,7 +293,8 @@ function makeAiMetrics(meter: Meter) {
     },
     tryFailed: ({ reason, isRetried }: AiTryFailed) =>
       failed.add(1, { reason, retried: isRetried }),
-    breaker: (isOpen: boolean) => open.record(isOpen ? 1 : 0),
+    breaker: ({ operation }: Pick<AiCallFinished, 'operation'>, isOpen: boolean) =>
+      open.record(isOpen ? 1 : 0, { 'gen_ai.operation.name': names[operation] }),
   };
 }
 

@@ -158,7 +158,7 @@ type StoreBreaker = { type: 'storeBreaker'; isOpen: boolean };
 /** A call of the AI service came to an end, after all its tries. */
 export type AiCallFinished = {
   type: 'aiCallFinished';
-  operation: 'generate' | 'embed' | 'filter';
+  operation: AiOperation;
   /** `ok`; `notAsked`: the breaker is open, or too many calls are; or why it failed, a word of a fixed set. */
   outcome: string;
   durationMs: number;
@@ -168,6 +168,9 @@ export type AiCallFinished = {
   completionTokens?: number | undefined;
 };
 
+/** What the AI service can be asked for. */
+type AiOperation = 'generate' | 'embed' | 'filter';
+
 /** A try at a call of the AI service failed. */
 export type AiTryFailed = {
   type: 'aiTryFailed';
@@ -176,11 +179,11 @@ export type AiTryFailed = {
   isRetried: boolean;
 };
 
-/** The AI service counts as down: it is not asked, but for a try every few seconds. */
-type AiBreakerOpened = { type: 'aiBreakerOpened' };
+/** The AI service counts as down for an operation: it is not asked, but for a try every few seconds. */
+type AiBreakerOpened = { type: 'aiBreakerOpened'; operation: AiOperation };
 
-/** The AI service answers again. */
-type AiBreakerClosed = { type: 'aiBreakerClosed' };
+/** It does no more. */
+type AiBreakerClosed = { type: 'aiBreakerClosed'; operation: AiOperation };
 
 /** A generation was accepted that the AI service is needed for. */
 type GenerationAccepted = {

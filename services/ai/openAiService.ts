@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
-import { isDown, makeTries } from '../calls/makeTries.ts';
+import { isDown, makeTries, type Tries } from '../calls/makeTries.ts';
 import { AiFailure, type Reason, reasonOf } from './AiFailure.ts';
 import { embeddingsAnswer, filtersAnswer, generateAnswer, type Operation } from './contract.ts';
 import { makeGate } from './makeGate.ts';
@@ -39,7 +39,7 @@ export type AiService = {
   embed(input: { texts: readonly string[] }, call: AiCall): Promise<Embedded>;
   /** Whether a prompt or a result is allowed. */
   filter(input: { text: string; kind: 'prompt' | 'result' }, call: AiCall): Promise<Filtered>;
-  /** Whether calls of this organization would be refused right now without being sent. */
+  /** Whether a generation of this organization would be refused right now without being sent. */
   isBusy(orgId: string): boolean;
   close(): Promise<void>;
 };
@@ -84,18 +84,26 @@ export function openAiService(options: AiServiceOptions): AiService {
   const { url, timeoutMs, maxCalls, maxAnswerBytes, observe, asksAgainMs = 5_000 } = options;
   const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes });
   const gate = makeGate({ maxCalls, maxCallsPerOrg: options.maxCallsPerOrg });
-  const tries = makeTries({
-    timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
-    deadlineMs: timeoutMs,
-    breaksAfter,
-    asksAgainMs,
-    isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
-    mayPass: (error) => !isFinal.has(reasonOf(error)),
-    askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
-    onFailedTry: (error, isRetried) =>
-      observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
-    onDown: (isDown) => observe({ type: isDown ? 'aiBreakerOpened' : 'aiBreakerClosed' }),
-  });
+  const makeTriesAt = (operation: Operation) =>
+    makeTries({
+      timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
+      deadlineMs: timeoutMs,
+      breaksAfter,
+      asksAgainMs,
+      isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
+      mayPass: (error) => !isFinal.has(reasonOf(error)),
+      askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
+      onFailedTry: (error, isRetried) =>
+        observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
+      onDown: (isDown) =>
+        observe({ type: isDown ? 'aiBreakerOpened' : 'aiBreakerClosed', operation }),
+    });
+  // Each by itself: what one of them does well says nothing of another's failures in a row.
+  const tries: Record<Operation, Tries> = {
+    generate: makeTriesAt('generate'),
+    embed: makeTriesAt('embed'),
+    filter: makeTriesAt('filter'),
+  };
 
   async function ask<Answer extends object>(
     operation: Operation,
@@ -125,7 +133,7 @@ export function openAiService(options: AiServiceOptions): AiService {
         throw error;
       });
     try {
-      const result = await tries.run(send, call);
+      const result = await tries[operation].run(send, call);
       report('ok', result as Used);
       return result;
     } catch (error) {
@@ -149,7 +157,8 @@ export function openAiService(options: AiServiceOptions): AiService {
       return { ...answer, embeddings: answer.embeddings.map(unitVector) };
     },
     filter: (input, call) => ask('filter', input, filtersAnswer, call),
-    isBusy: (orgId) => gate.isShut(orgId) || tries.isClosedToWork(),
+    isBusy: (orgId) =>
+      gate.isShut(orgId) || tries.filter.isClosedToWork() || tries.generate.isClosedToWork(),
     close: () => post.close(),
   };
 }

@@ -331,6 +331,18 @@ describe('an organization', () => {
   });
 });
 
+test('what fails is left alone after eight failures in a row, though the service does other things well', async () => {
+  ground = await openAiGround({ fault: { kind: 'garbage', operation: 'generate' } });
+  const { ai, local } = ground;
+  for (let i = 0; i < 12; i += 1) {
+    await ai.filter({ text: 'Fine.', kind: 'prompt' }, makeCall());
+    await expect(ai.generate(prompt, makeCall())).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
+  }
+  expect(local.calls.filter(({ operation }) => operation === 'generate')).toHaveLength(8);
+  expect(ground.of('aiBreakerOpened')).toMatchObject([{ operation: 'generate' }]);
+  expect(ai.isBusy('org_a')).toBe(true);
+});
+
 test.each([
   ['a deadline that is no whole number', { deadlineMs: 10.5 }, { code: 'ERR_OUT_OF_RANGE' }],
   ['a header that cannot be sent', { traceparent: 'a\nb' }, { code: 'UND_ERR_INVALID_ARG' }],
