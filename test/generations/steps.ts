@@ -20,7 +20,7 @@ const untilGivenUp = 3;
 const text = request(/^POST .*generate/);
 const filter = (kind: string) => request(new RegExp(`^POST .*filters .*-${kind}`));
 /** A step on its way there, and done but unanswered. */
-const both = <Rest extends object>(
+const both = <const Rest extends object>(
   names: readonly [string, string],
   rest: Rest & Pick<Step, 'way' | 'isIt'>,
 ) =>
