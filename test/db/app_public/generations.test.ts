@@ -563,3 +563,10 @@ test('a user who is gone leaves no prompt and no text', async () => {
   );
   expect(rows).toEqual([]);
 });
+
+test('a prompt is not erased while its generation goes on', async () => {
+  await create();
+  await expect(
+    database.superuser.query('update app_public.generations set prompt = null'),
+  ).rejects.toMatchObject({ code: '23514', constraint: 'generations_erased_check' });
+});
