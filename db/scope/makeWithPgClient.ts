@@ -140,10 +140,13 @@ async function transaction<Result>(
     return turns.take(async () => {
       // By a rollback or commit that did not come from here: the settings have ended with it.
       if (isOpen && connection.raw.getTransactionStatus() === 'I') throw new LeftError();
-      const result = connection.run(isOpen ? next : [...opening, ...next], arrayMode);
+      if (isOpen) return connection.run(next, arrayMode);
+      const first = [...opening, ...next];
+      const result = connection.run(first, arrayMode);
       // Not before: what could not be sent has opened nothing.
       isOpen = true;
-      return result;
+      // Nobody has seen anything of the transaction yet, so it can begin again unnoticed.
+      return again(result, () => connection.run([{ text: 'rollback' }, ...first], arrayMode));
     });
   };
   const end = (text: 'commit' | 'rollback') => {
@@ -215,6 +218,21 @@ function makeTurns() {
   };
 }
 
+/** The result, or where that lost against another transaction, that of trying again. */
+async function again<Result>(
+  result: Promise<Result>,
+  retry: () => Promise<Result>,
+): Promise<Result> {
+  for (let triesLeft = maxTries - 1; ; triesLeft--) {
+    try {
+      return await result;
+    } catch (error) {
+      if (triesLeft === 0 || !hasLost(error)) throw error;
+      result = retry();
+    }
+  }
+}
+
 function assertCommitted({ command }: RunResult): void {
   if (command === 'COMMIT') return;
   // Postgres answers the commit of a failed transaction with a rollback, not with an error.
@@ -242,8 +260,12 @@ async function savepoint<Result>(
 
 /** Whether the server did nothing at all, and would perhaps do it now. */
 function isRetryable(error: unknown): boolean {
-  if (!(error instanceof DatabaseError)) return false;
-  return isRetryableSqlState(error.code ?? '') || hasOutlived(error);
+  return hasLost(error) || hasOutlived(error);
+}
+
+/** Whether another transaction came first. */
+function hasLost(error: unknown): boolean {
+  return error instanceof DatabaseError && isRetryableSqlState(error.code ?? '');
 }
 
 function isTimeout(error: unknown): boolean {

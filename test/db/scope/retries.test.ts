@@ -66,10 +66,32 @@ describe('a statement that lost against another', () => {
     expect(await tries()).toBe(1);
   });
 
-  test('is not sent again in a transaction: what that did meanwhile may be seen', async () => {
-    const work = inTransaction((client) =>
-      client.query({ text: 'select play.fail_until(2, $1)', values: ['40001'] }),
-    );
+  test.each(['40001', '40P01'])(
+    'with %s begins its transaction again, twice at most',
+    async (sqlState) => {
+      const begin = (until: number) =>
+        inTransaction(async (client) => {
+          const first = {
+            text: 'select play.fail_until($1, $2) as try',
+            values: [until, sqlState],
+          };
+          const { rows } = await client.query<{ try: number }>(first);
+          const next = { text: 'select app_hidden.current_user_id() as caller' };
+          return [rows, (await client.query(next)).rows];
+        });
+      expect(await begin(3)).toEqual([[{ try: 3 }], [{ caller: writing['jwt.user_id'] }]]);
+      expect(await things()).toEqual([{ id: 1003, count: 0 }]);
+      await expect(begin(7)).rejects.toMatchObject({ code: sqlState });
+      expect(await tries()).toBe(6);
+      expect(await things()).toEqual([{ id: 1003, count: 0 }]);
+    },
+  );
+
+  test('later in a transaction is not sent again: what that did before may be seen', async () => {
+    const work = inTransaction(async (client) => {
+      await client.query({ text: 'select 1' });
+      await client.query({ text: 'select play.fail_until(2, $1)', values: ['40001'] });
+    });
     await expect(work).rejects.toMatchObject({ code: '40001' });
     expect(await tries()).toBe(1);
   });
