@@ -24,16 +24,18 @@ export function makePost(options: {
   url: string;
   maxConnections: number;
   maxAnswerBytes: number;
+  /** For a connection, after which all that wait for it have failed. */
+  connectTimeoutMs: number;
 }): Post {
   const base = options.url.replace(/\/+$/, '');
   const agent = new Agent({
     connections: options.maxConnections,
     // While it is read, so that nothing beyond is ever in memory.
     maxResponseSize: options.maxAnswerBytes,
-    // Signals bound all of it, to the millisecond.
+    // Signals bound these, to the millisecond. They do not bound a connection that is being made.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: 0 },
+    connect: { timeout: options.connectTimeoutMs },
   });
 
   return {
@@ -89,7 +91,8 @@ function believed<Answer>(text: string, answer: z.ZodType<Answer>): Answer {
 async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<AiFailure> {
   const told = { status: statusCode, pauseMs: readPauseMs(headers['retry-after']) };
   if (statusCode === 429 || statusCode >= 500) {
-    await body.dump({ limit: longestRefusal });
+    // The status says it all: a body that takes its time is not waited for.
+    body.dump({ limit: longestRefusal }).catch(() => {});
     if (statusCode === 429) return new AiFailure('limited', told);
     return new AiFailure(statusCode === 503 ? 'overloaded' : 'failed', told);
   }

@@ -62,6 +62,8 @@ export type AiServiceOptions = {
 const breaksAfter = 8;
 /** An organization that was told 429 without a time waits this long. */
 const usualPauseMs = 1_000;
+/** A service of the house is near: one that takes longer to accept a connection hangs. */
+const longestConnectMs = 5_000;
 
 /** It says nothing about the calls of others. */
 const isOfThisCall: ReadonlySet<Reason> = new Set([
@@ -82,17 +84,20 @@ const isFinal: ReadonlySet<Reason> = new Set([
 /** Opens connections to the AI service as they are needed. */
 export function openAiService(options: AiServiceOptions): AiService {
   const { url, timeoutMs, maxCalls, maxAnswerBytes, observe, asksAgainMs = 5_000 } = options;
-  const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes });
+  const tryTimeoutMs = Math.min(options.tryTimeoutMs, timeoutMs);
+  const connectTimeoutMs = Math.min(longestConnectMs, tryTimeoutMs);
+  const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes, connectTimeoutMs });
   const gate = makeGate({ maxCalls, maxCallsPerOrg: options.maxCallsPerOrg });
   const makeTriesAt = (operation: Operation) =>
     makeTries({
-      timeoutMs: Math.min(options.tryTimeoutMs, timeoutMs),
+      timeoutMs: tryTimeoutMs,
       deadlineMs: timeoutMs,
       breaksAfter,
       asksAgainMs,
       isFailure: (error) => !isOfThisCall.has(reasonOf(error)),
       mayPass: (error) => !isFinal.has(reasonOf(error)),
-      askedPauseMs: (error) => (error instanceof AiFailure ? error.pauseMs : undefined),
+      isOurs: (error) => reasonOf(error) === 'internal',
+      askedPauseMs,
       onFailedTry: (error, isRetried) =>
         observe({ type: 'aiTryFailed', reason: reasonOf(error), isRetried }),
       onDown: (isDown) =>
@@ -127,9 +132,7 @@ export function openAiService(options: AiServiceOptions): AiService {
     const headers = headersOf(call);
     const send = (signal: AbortSignal) =>
       post.send({ operation, body, headers, answer, signal }).catch((error: unknown) => {
-        if (error instanceof AiFailure && error.reason === 'limited') {
-          gate.pause(call.orgId, error.pauseMs ?? usualPauseMs);
-        }
+        if (reasonOf(error) === 'limited') gate.pause(call.orgId, askedPauseMs(error) ?? 0);
         throw error;
       });
     try {
@@ -161,6 +164,12 @@ export function openAiService(options: AiServiceOptions): AiService {
       gate.isShut(orgId) || tries.filter.isClosedToWork() || tries.generate.isClosedToWork(),
     close: () => post.close(),
   };
+}
+
+/** How long the service wants to be left alone. */
+function askedPauseMs(error: unknown): number | undefined {
+  if (!(error instanceof AiFailure)) return undefined;
+  return error.pauseMs ?? (error.reason === 'limited' ? usualPauseMs : undefined);
 }
 
 /** What an answer says of its cost. */

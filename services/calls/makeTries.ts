@@ -1,13 +1,12 @@
 import {
+  BrokenCircuitError,
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
   DelegateBackoff,
   handleWhen,
   isBrokenCircuitError,
-  noop,
   retry,
-  wrap,
 } from 'cockatiel';
 
 /** Does work of the outside world: in time, again where that may help, and not at all while it is down. */
@@ -34,7 +33,7 @@ export type RunOptions = {
   deadlineMs?: number | undefined;
   /**
    * For one try, of what takes the other side long. Such work goes past the breaker: all other
-   * would wait for it where it is the one that finds out whether the other side is back.
+   * would be refused for as long, were it the one that finds out whether the other side is back.
    */
   longTimeoutMs?: number | undefined;
 };
@@ -51,6 +50,8 @@ export type TriesOptions = {
   asksAgainMs: number;
   /** Whether an error is a failure of the other side, rather than a no to what was asked. */
   isFailure(error: unknown): boolean;
+  /** Whether an error came of this side, and says nothing about the other. By default none does. */
+  isOurs?(error: unknown): boolean;
   /** Whether the same may work a moment later. By default so after each failure. */
   mayPass?(error: unknown): boolean;
   /** How long the other side asked to be left alone. */
@@ -74,13 +75,18 @@ export const isDown = isBrokenCircuitError;
 /** Makes what tries work, with one budget of retries and one breaker for all of it. */
 export function makeTries(options: TriesOptions): Tries {
   const { timeoutMs, asksAgainMs, isFailure, mayPass = isFailure, askedPauseMs } = options;
+  const isOurs = (error: unknown) =>
+    error instanceof NobodyWaits || options.isOurs?.(error) === true;
   let retriesLeft = budget.most;
   let askAgainAtMs = 0;
 
-  const breaker = circuitBreaker(
-    handleWhen((error) => !(error instanceof NobodyWaits) && isFailure(error)),
-    { breaker: new ConsecutiveBreaker(options.breaksAfter), halfOpenAfter: asksAgainMs },
-  );
+  const isAsking = () => breaker.state === CircuitState.HalfOpen;
+  // What asks whether the other side is back and learns nothing must not count as a yes.
+  const counts = (error: unknown) => (isOurs(error) ? isAsking() : isFailure(error));
+  const breaker = circuitBreaker(handleWhen(counts), {
+    breaker: new ConsecutiveBreaker(options.breaksAfter),
+    halfOpenAfter: asksAgainMs,
+  });
   let wasDown = false;
   const tell = (isDownNow: boolean) => {
     // It breaks again each time that the other side is asked whether it is back.
@@ -98,7 +104,7 @@ export function makeTries(options: TriesOptions): Tries {
     let retries = 0;
     let pauseMs = 0;
     const mayRetry = (error: unknown) => {
-      if (error instanceof NobodyWaits || isDown(error)) return false;
+      if (isOurs(error) || isDown(error)) return false;
       if (!isFailure(error) && !mayPass(error)) return false;
       pauseMs = Math.max(askedPauseMs?.(error) ?? 0, Math.random() * firstPauseMs * 4 ** retries);
       const hasTime = performance.now() + pauseMs < endsAtMs;
@@ -129,21 +135,28 @@ export function makeTries(options: TriesOptions): Tries {
       const tryOnce = async () => {
         for (const each of outer) each.throwIfAborted();
         const beganMs = performance.now();
+        const limits = [...outer, AbortSignal.timeout(limitMs)];
         try {
-          return await work(AbortSignal.any([...outer, AbortSignal.timeout(limitMs)]));
+          // Whether the work heeds them or not: a connection that hangs may not.
+          return await orAborted(work(AbortSignal.any(limits)), limits);
         } catch (error) {
           const isHardlyTried = deadline?.aborted && performance.now() - beganMs < limitMs / 4;
           throw signal?.aborted || isHardlyTried ? new NobodyWaits() : error;
         }
       };
-      const once = longTimeoutMs === undefined ? breaker : noop;
-      const policy = mayRepeat ? wrap(makeRetry(endsAtMs), once) : once;
-      const result = await orAborted(policy.execute(tryOnce), outer);
+      const once = () => {
+        if (longTimeoutMs !== undefined) return tryOnce();
+        // One asks whether the other side is back, and nobody waits for what it hears.
+        if (isAsking()) throw new BrokenCircuitError();
+        return breaker.execute(tryOnce);
+      };
+      const tried = mayRepeat ? makeRetry(endsAtMs).execute(once) : once();
+      const result = await orAborted(tried, outer);
       retriesLeft = Math.min(budget.most, retriesLeft + budget.earned);
       return result;
     },
     isClosedToWork() {
-      if (breaker.state === CircuitState.HalfOpen) return true;
+      if (isAsking()) return true;
       return breaker.state === CircuitState.Open && Date.now() < askAgainAtMs;
     },
   };
@@ -154,7 +167,7 @@ class NobodyWaits extends Error {
   override readonly name = 'NobodyWaits';
 }
 
-/** Ends with the first signal, even in a pause or behind the try that finds out whether all is well again. */
+/** Ends with the first signal, whatever the work does about it. */
 async function orAborted<Result>(
   work: Promise<Result>,
   signals: readonly AbortSignal[],

@@ -1,11 +1,19 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { AiFault } from '../../dev/ai/faults.ts';
 import { testWords } from '../../dev/ai/localFaculties.ts';
+import { type DeafServer, openDeafServer } from '../support/deafServer.ts';
 import { until } from '../support/until.ts';
 import { type AiGround, makeCall, openAiGround } from './ground.ts';
 
 let ground: AiGround;
-afterEach(() => ground.close());
+let deaf: DeafServer | undefined;
+afterEach(async () => {
+  await ground.close();
+  deaf?.close();
+});
 
 const prompt = { prompt: 'Tell me of rows and houses.', maxTokens: 50 };
 
@@ -244,6 +252,77 @@ describe('an AI service that is out of order', () => {
     const failed = ground.ai.generate(prompt, makeCall());
     await expect(failed).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
     ground.local.close = async () => {};
+  });
+
+  test('and cannot be connected to is not asked any more after eight failures', async () => {
+    deaf = await openDeafServer();
+    ground = await openAiGround({ url: deaf.url, timeoutMs: 2_000, tryTimeoutMs: 100 });
+    const { ai } = ground;
+    for (let i = 0; i < 10 && !ai.isBusy('org_a'); i += 1) {
+      await expect(ai.generate(prompt, makeCall())).rejects.toMatchObject({ code: 'AI_TIMEOUT' });
+    }
+    expect(ground.of('aiBreakerOpened')).toHaveLength(1);
+    expect(ground.of('aiTryFailed')).toHaveLength(8);
+  });
+
+  describe('is asked whether it is back', () => {
+    const prepare = async () => {
+      const fault: AiFault = { kind: 'status', status: 500 };
+      ground = await openAiGround({ fault, timeoutMs: 2_000, tryTimeoutMs: 400 });
+      const { ai, local } = ground;
+      await until('the breaker', async () => {
+        await ai.generate(prompt, makeCall()).catch(() => {});
+        return ai.isBusy('org_a');
+      });
+      local.setFault({ kind: 'hang' });
+      await until('the time to ask', () => !ai.isBusy('org_a'));
+      return { ai, asked: local.calls.length };
+    };
+
+    test('by one call, and the others do not wait for what it hears', async () => {
+      const { ai, asked } = await prepare();
+      const ended: string[] = [];
+      const calls = [1, 2, 3, 4, 5].map((i) =>
+        ai.generate(prompt, makeCall()).catch(({ code }) => ended.push(`${i} ${code}`)),
+      );
+      await Promise.all(calls);
+      // Those that were refused came first.
+      const refused = [2, 3, 4, 5].map((i) => `${i} AI_UNAVAILABLE`);
+      expect(ended).toEqual([...refused, '1 AI_TIMEOUT']);
+      expect(ground.local.calls).toHaveLength(asked + 1);
+    });
+
+    test.each<[string, Parameters<typeof makeCall>[0], string]>([
+      ['has next to no time', { deadlineMs: 30 }, 'AI_TIMEOUT'],
+      ['cannot be sent', { orgId: 'not\na header' }, 'UND_ERR_INVALID_ARG'],
+    ])('and has not answered a call that %s', async (_, call, code) => {
+      const { ai } = await prepare();
+      await expect(ai.generate(prompt, makeCall(call))).rejects.toMatchObject({ code });
+      expect(ai.isBusy('org_a')).toBe(true);
+      expect(ground.of('aiBreakerClosed')).toEqual([]);
+    });
+  });
+
+  test('is told by its status, though the body never ends', async () => {
+    const server = createServer((_, response) => response.writeHead(500).write('x'));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}`;
+    ground = await openAiGround({ url, timeoutMs: 9_000, tryTimeoutMs: 8_000 });
+    const failed = ground.ai.generate(prompt, makeCall());
+    await expect(failed).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('keeps an organization out for a second that was not told how long to wait', async () => {
+    ground = await openAiGround({
+      fault: { kind: 'status', status: 429, times: 1 },
+      timeoutMs: 5_000,
+    });
+    await ground.ai.generate(prompt, makeCall());
+    const [first, second] = ground.local.calls;
+    expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(990);
   });
 
   test('keeps an organization out that was told to wait, and no other', async () => {
