@@ -6,6 +6,7 @@ import { type ErrorCode, errorCodes } from '../platform/errors/registry.ts';
 import type { Observe } from '../platform/observer.ts';
 import { codedError } from './graphqlErrors.ts';
 import { stateOf } from './http/requestState.ts';
+import { retryAfterSeconds } from './http/sendError.ts';
 import { onErrors } from './onErrors.ts';
 
 /**
@@ -25,8 +26,10 @@ export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
         async processRequest(next, { requestDigest }) {
           const result = await next();
           const request = requestDigest.requestContext.node?.req;
-          if (!request || result?.type !== 'buffer' || stateOf(request).operationType)
-            return result;
+          if (!request || result?.type !== 'buffer') return result;
+          const { operationType, isUnavailable } = stateOf(request);
+          if (isUnavailable) return unavailable(result);
+          if (operationType) return result;
           if (!String(result.headers['content-type']).includes('json')) return result;
           return codedAnswer(result, request);
         },
@@ -54,13 +57,29 @@ export function tellErrors(
     return known;
   });
   (result as { errors?: readonly GraphQLError[] }).errors = coded;
-  if (request) stateOf(request).errorCode = coded[0]?.extensions.code as ErrorCode;
+  if (!request) return;
+  const state = stateOf(request);
+  state.errorCode = coded[0]?.extensions.code as ErrorCode;
+  state.isUnavailable = isUnavailable(result, coded);
+}
+
+/** Whether there is no answer at all, because something that the API needs is away. */
+function isUnavailable({ data }: ExecutionResult, errors: readonly GraphQLError[]): boolean {
+  if (errors.some(({ extensions }) => extensions.code !== 'UNAVAILABLE')) return false;
+  // Text already, where it is to travel.
+  const fields: unknown = typeof data === 'string' ? JSON.parse(data) : data;
+  return Object.values(fields ?? {}).every((field) => field === null);
 }
 
 const isWorthAttention = ({ extensions }: GraphQLError) =>
   extensions.code === 'INTERNAL' || extensions.code === 'UNAVAILABLE';
 
 type BufferAnswer = { statusCode: number; headers: Record<string, unknown>; buffer: Buffer };
+
+function unavailable<T extends BufferAnswer>(answer: T): T {
+  const headers = { ...answer.headers, 'retry-after': retryAfterSeconds };
+  return { ...answer, statusCode: 503, headers };
+}
 
 function codedAnswer<T extends BufferAnswer>(answer: T, request: IncomingMessage): T {
   const body: { errors?: { message: string; extensions?: object }[] } = JSON.parse(

@@ -24,6 +24,7 @@ test('nothing is known of a request at first', () => {
     operationName: null,
     operationType: null,
     errorCode: null,
+    isUnavailable: false,
   });
 });
 

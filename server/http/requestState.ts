@@ -19,6 +19,8 @@ export type RequestState = {
   operationType: 'query' | 'mutation' | 'subscription' | null;
   /** Of the first error in the answer. */
   errorCode: ErrorCode | null;
+  /** Whether nothing of the operation could be answered, for want of something the API needs. */
+  isUnavailable: boolean;
 };
 
 // On the request itself: in a WeakMap each state would outlive its request by several collections.
@@ -39,6 +41,7 @@ export function stateOf(request: WithState): RequestState {
     operationName: null,
     operationType: null,
     errorCode: null,
+    isUnavailable: false,
   };
   request[stateKey] = state;
   return state;

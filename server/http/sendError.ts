@@ -6,8 +6,8 @@ import { toldByKind } from '../graphqlErrors.ts';
 import { stateOf } from './requestState.ts';
 import type { OnError } from './stages.ts';
 
-/** How long a client should wait before it tries again, in seconds. */
-const retryAfterSeconds = 2;
+/** What `Retry-After` says with a 503, in seconds. */
+export const retryAfterSeconds = '2';
 
 /**
  * Answers a whole request with an error of the registry, in GraphQL's shape.
@@ -25,7 +25,7 @@ export function sendError(
   const state = stateOf(response.req);
   state.errorCode = code;
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-  if (status === 503) response.setHeader('Retry-After', String(retryAfterSeconds));
+  if (status === 503) response.setHeader('Retry-After', retryAfterSeconds);
   const extensions = status === 401 ? { code } : { code, requestId: state.requestId };
   sendJson(response, status, { errors: [{ message, extensions }] });
 }

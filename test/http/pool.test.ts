@@ -60,9 +60,12 @@ test('/metrics shows who holds connections, who waits for one, and who waited in
     return (await poolMetrics())['count used'] === 2;
   });
   const late = api.request(token, '{ me { id } }');
-  await until('somebody to wait', async () => (await poolMetrics()).pending_requests === 1);
-  const { errors } = await late;
+  const inPart = api.request(token, '{ __typename me { id } }');
+  await until('somebody to wait', async () => (await poolMetrics()).pending_requests === 2);
+  const { errors, status, headers } = await late;
   expect(errors?.[0]?.extensions.code).toBe('UNAVAILABLE');
+  expect([status, headers.get('retry-after')]).toEqual([503, '2']);
+  expect(await inPart).toMatchObject({ status: 200, data: { __typename: 'Query', me: null } });
 
   await holder.query('select pg_advisory_unlock(1)');
   for (const answer of held) expect((await answer).data).toEqual({ wait: true });
@@ -71,10 +74,10 @@ test('/metrics shows who holds connections, who waits for one, and who waited in
     'count idle': 2,
     'count used': 0,
     pending_requests: 0,
-    timeouts_total: 1,
+    timeouts_total: 2,
     create_time_count: 2,
   });
-  // Two callers got a connection, and gave it back after more than the wait of the third.
+  // Two callers got a connection, and gave it back after more than the wait of the others.
   const grown = (name: string) => Number(after[name]) - Number(before[name]);
   expect(grown('wait_time_count')).toBe(2);
   expect(grown('use_time_count')).toBe(2);
