@@ -146,7 +146,9 @@ async function transaction<Result>(
       // Not before: what could not be sent has opened nothing.
       isOpen = true;
       // Nobody has seen anything of the transaction yet, so it can begin again unnoticed.
-      return again(result, () => connection.run([{ text: 'rollback' }, ...first], arrayMode));
+      const mayRepeat = (error: unknown) => hasLost(error) && !isInOtherHands;
+      const repeat = () => connection.run([{ text: 'rollback' }, ...first], arrayMode);
+      return again(result, mayRepeat, repeat);
     });
   };
   const end = (text: 'commit' | 'rollback') => {
@@ -218,17 +220,18 @@ function makeTurns() {
   };
 }
 
-/** The result, or where that lost against another transaction, that of trying again. */
+/** The result, or that of doing it again where that may help. */
 async function again<Result>(
   result: Promise<Result>,
-  retry: () => Promise<Result>,
+  mayRepeat: (error: unknown) => boolean,
+  repeat: () => Promise<Result>,
 ): Promise<Result> {
   for (let triesLeft = maxTries - 1; ; triesLeft--) {
     try {
       return await result;
     } catch (error) {
-      if (triesLeft === 0 || !hasLost(error)) throw error;
-      result = retry();
+      if (triesLeft === 0 || !mayRepeat(error)) throw error;
+      result = repeat();
     }
   }
 }

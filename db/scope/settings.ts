@@ -85,7 +85,7 @@ export function isReadOnly(pgSettings: ScopeSettings | null): boolean {
 export const cleanStatements = `select current_user = session_user and ${names
   .filter((name) => name.includes('.'))
   .map((name) => `coalesce(current_setting('${name}', true), '') = ''`)
-  .join(' and ')} as is_clean; reset all; unlisten *`;
+  .join(' and ')} as is_clean; reset all; unlisten *; close all`;
 
 function setting(all: readonly string[]): string {
   const place = (name: string) => `$${all.indexOf(name) + 1}`;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { PgClient, WithPgClient } from 'postgraphile/@dataplan/pg';
 import { makeWithPgClient } from '../../../db/scope/makeWithPgClient.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -86,6 +86,16 @@ describe('a statement that lost against another', () => {
       expect(await things()).toEqual([{ id: 1003, count: 0 }]);
     },
   );
+
+  test('is not sent again in a transaction whose connection is in other hands', async () => {
+    const work = inTransaction(async (client) => {
+      const first = client.query({ text: 'select play.fail_until(2, $1)', values: ['40001'] });
+      const { rawClient } = client as unknown as { rawClient: PoolClient };
+      await Promise.allSettled([first, rawClient.query('select 1')]);
+    });
+    await expect(work).rejects.toBeDefined();
+    expect(await tries()).toBe(1);
+  });
 
   test('later in a transaction is not sent again: what that did before may be seen', async () => {
     const work = inTransaction(async (client) => {
