@@ -70,6 +70,8 @@ async function keepBusy({ url, requests, seconds, connections }: Load): Promise<
 /**
  * Sends at a steady rate, whatever comes back. autocannon's own rate sends the
  * requests of a second in one go and then rests, which measures the queue it made.
+ * A latency counts from when the request was due, so that what this process sends
+ * late, by a millisecond or because it had to wait for a core, is not left out.
  */
 async function sendAtRate(load: Load, rate: number): Promise<LoadResult> {
   const { url, requests, seconds } = load;
@@ -84,7 +86,8 @@ async function sendAtRate(load: Load, rate: number): Promise<LoadResult> {
     for (; sent < dueNow; sent++) {
       const next = requests[sent % requests.length];
       if (!next) throw new RangeError('There is nothing to send.');
-      const answered = sendOne(url, next, agent).then(
+      const dueMs = startedMs + (sent / rate) * 1000;
+      const answered = sendOne(url, next, agent, dueMs).then(
         (responseMs) => void latenciesMs.push(responseMs),
         () => {
           failed += 1;
@@ -104,8 +107,13 @@ async function sendAtRate(load: Load, rate: number): Promise<LoadResult> {
   };
 }
 
-function sendOne(url: string, { headers, body }: LoadRequest, agent: Agent): Promise<number> {
-  const sentMs = performance.now();
+/** The milliseconds from when it was due to its whole answer. */
+function sendOne(
+  url: string,
+  { headers, body }: LoadRequest,
+  agent: Agent,
+  dueMs: number,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { method: 'POST', headers, agent }, (response) => {
       let text = '';
@@ -114,7 +122,7 @@ function sendOne(url: string, { headers, body }: LoadRequest, agent: Agent): Pro
         text += chunk;
       });
       response.on('end', () => {
-        if (response.statusCode === 200 && !hasErrors(text)) resolve(performance.now() - sentMs);
+        if (response.statusCode === 200 && !hasErrors(text)) resolve(performance.now() - dueMs);
         else reject(new Error(text));
       });
     });

@@ -2,8 +2,9 @@ import '../server/graphileEnv.ts';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { projectRoot } from '../platform/config/settings.ts';
 import { chart } from './chart.ts';
-import { type Comparison, compare } from './compare.ts';
+import { type Comparison, compare, describeMachine } from './compare.ts';
 import { contestantKeys } from './contestants.ts';
 import { compareGrowth } from './growth.ts';
 import { compareJobs } from './jobs.ts';
@@ -21,13 +22,18 @@ import { summarize } from './summarize.ts';
 
 type SizeFlags = Sizes;
 
+/** Where figures are kept that the docs quote. */
+const resultsDir = join(import.meta.dirname, 'results');
+
 const program = new Command('bench')
   .description('Measures Rowhouse beside others that do the same. See docs/performance.md.')
   .showHelpAfterError();
 
 const compareCommand = program
   .command('compare', { isDefault: true })
-  .description('all contestants at all operations; writes bench/results/latest.{json,svg}');
+  .description(
+    'all contestants at all operations; writes bench/results/latest.{json,svg}, of some of them .data/bench/results',
+  );
 withSizes(withLoad(compareCommand))
   .addOption(number('--rounds <n>', 'rounds, each with new processes', 3))
   .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 2))
@@ -46,35 +52,41 @@ withSizes(withLoad(compareCommand))
   );
 
 withSizes(withCallers(program.command('network')))
-  .description('latency with a network between the contestants and Postgres')
+  .description(
+    'latency with a network between the contestants and Postgres; writes bench/results/network.txt',
+  )
   .addOption(number('--round-trip <ms>', 'what the network adds to a round trip', 2))
   .action((flags) =>
-    onGround((ground, progress) => {
+    onGround(async (ground, progress) => {
       const options = { ...flags, roundTripMs: flags.roundTrip, sizes: sizesOf(flags) };
-      return compareNetworks(ground, options, progress);
+      return keepTable('network', await compareNetworks(ground, options, progress));
     }),
   );
 
 withLoad(program.command('growth'))
-  .description('what more rows and more organizations do to the reads of the bare core')
+  .description(
+    'what more rows and more organizations do to the reads of the bare core; writes bench/results/growth.txt',
+  )
   .option('--large', 'up to ten million rows and 100,000 organizations: minutes, and 10 GB of disk')
   .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 3))
   .addOption(patience())
   .action((flags) =>
-    onGround((ground, progress) => {
+    onGround(async (ground, progress) => {
       const { large, warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
       const options = { ...given, isLarge: large === true, warmUpSeconds, patienceSeconds };
-      return compareGrowth(ground, options, progress);
+      return keepTable('growth', await compareGrowth(ground, options, progress));
     }),
   );
 
 withSizes(program.command('rls'))
-  .description('the SQL of the reads under the policies, and without them')
+  .description(
+    'the SQL of the reads under the policies, and without them; writes bench/results/rls.txt',
+  )
   .addOption(number('--rounds <n>', 'rounds', 25))
   .addOption(number('--seconds <s>', 'seconds of each measurement', 0.2))
   .action((flags) =>
-    onGround((ground, progress) =>
-      compareRls(ground, { ...flags, sizes: sizesOf(flags) }, progress),
+    onGround(async (ground, progress) =>
+      keepTable('rls', await compareRls(ground, { ...flags, sizes: sizesOf(flags) }, progress)),
     ),
   );
 
@@ -115,11 +127,22 @@ async function onGround(
   }
 }
 
+/** Keeps a table with the day, the machine and how it was asked for. */
+function keepTable(name: string, table: string): string {
+  const asked = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+  const head = `${asked}\n${new Date().toISOString()}, ${describeMachine()}`;
+  mkdirSync(resultsDir, { recursive: true });
+  writeFileSync(join(resultsDir, `${name}.txt`), `${head}\n\n${table}\n`);
+  return table;
+}
+
 function writeResults(comparison: Comparison): void {
-  const results = join(import.meta.dirname, 'results');
-  mkdirSync(results, { recursive: true });
   // The samples name them.
   const { contestants, operations, ...options } = comparison.options;
+  const isWhole =
+    contestants.length === contestantKeys.length && operations.length === operationNames.length;
+  const results = isWhole ? resultsDir : join(projectRoot, '.data/bench/results');
+  mkdirSync(results, { recursive: true });
   const content = { ...comparison, options, summary: summarize(comparison) };
   writeFileSync(join(results, 'latest.json'), `${JSON.stringify(content, null, 2)}\n`);
   writeFileSync(join(results, 'latest.svg'), chart(comparison));
