@@ -17,4 +17,6 @@ export default {
   globalSetup: './test/support/globalSetup.ts',
   globalTeardown: './test/support/globalTeardown.ts',
   testTimeout: 30_000,
+  // Jest leaves one core to the developer; much of a test is waiting for other processes anyway.
+  maxWorkers: '100%',
 };
