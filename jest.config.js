@@ -19,4 +19,6 @@ export default {
   testTimeout: 30_000,
   // Jest leaves one core to the developer; much of a test is waiting for other processes anyway.
   maxWorkers: '100%',
+  // Beside what it is made of, and not where a run has its databases, which may be in memory.
+  cacheDirectory: 'node_modules/.cache/jest',
 };

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { projectRoot } from '../platform/config/settings.ts';
+import { findMemoryDir } from './memoryDir.ts';
 
 /**
  * `npm test`: Jest with native ES modules. Arguments go to Jest: a path, or `--help`.
@@ -20,6 +21,9 @@ if (args.includes('--help')) {
   );
 }
 
+// Databases of the tests are many, small and short-lived. Those of the faults are not.
+const memoryDir = isFaults ? undefined : await findMemoryDir();
+
 const jest = join(projectRoot, 'node_modules/jest/bin/jest.js');
 const child = spawn(
   process.execPath,
@@ -32,6 +36,7 @@ const child = spawn(
       NODE_ENV: 'test',
       GRAPHILE_ENV: 'development',
       TEST_FAULTS: String(isFaults),
+      ...(memoryDir && { TMPDIR: memoryDir }),
     },
   },
 );
