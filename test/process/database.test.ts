@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { projectRoot } from '../../platform/config/settings.ts';
 import { type LocalCheckout, openLocalCheckout } from '../contract/localCheckout.ts';
+import { inherited } from '../support/environment.ts';
 import { until } from '../support/until.ts';
 
 describe('without a running stack', () => {
@@ -111,7 +112,7 @@ function spoons(column: string): string {
 async function runDatabase(dataDir: string, ...args: string[]) {
   const child = spawn(process.execPath, ['dev/database.ts', ...args], {
     cwd: projectRoot,
-    env: { PATH: process.env.PATH, ROWHOUSE_DATA_DIR: dataDir },
+    env: { ...inherited(), ROWHOUSE_DATA_DIR: dataDir },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

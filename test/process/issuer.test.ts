@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { type Issuer, openIssuer } from '../../dev/issuer.ts';
 import { makeTokenVerifier } from '../../server/auth/verifyToken.ts';
+import { inherited } from '../support/environment.ts';
 
 let dir: string;
 let opened: Issuer[];
@@ -50,7 +51,7 @@ type Run = { code: number; stdout: string; stderr: string };
 
 function runToken(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Run> {
   const command = path.resolve(import.meta.dirname, '../../dev/token.ts');
-  const own = { PATH: process.env.PATH, NODE_ENV: 'test', ROWHOUSE_DATA_DIR: dir };
+  const own = { ...inherited(), NODE_ENV: 'test', ROWHOUSE_DATA_DIR: dir };
   return new Promise((resolve) => {
     const options = { env: { ...own, ...env } };
     execFile(process.execPath, [command, ...args], options, (error, stdout, stderr) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { projectRoot } from '../../platform/config/settings.ts';
+import { inherited } from '../support/environment.ts';
 import { type Program, type Settings, startProgram } from '../support/program.ts';
 import { send, sendGraphql } from '../support/send.ts';
 import { until } from '../support/until.ts';
@@ -250,7 +251,7 @@ function printedRequest(stack: Program): string {
 async function printToken(...args: string[]): Promise<string> {
   const { stdout, stderr } = await run('npm', ['run', '-s', 'token', '--', ...args], {
     cwd: projectRoot,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ROWHOUSE_DATA_DIR: dataDir },
+    env: { ...inherited(), ROWHOUSE_DATA_DIR: dataDir },
   });
   expect(stderr).toBe('');
   expect(stdout.endsWith('\n')).toBe(true);

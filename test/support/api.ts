@@ -2,7 +2,7 @@ import { type LogLine, openStackProcess } from '../../dev/childProcess.ts';
 import { openIssuerRecord } from '../../dev/issuerRecord.ts';
 import { signToken, type TokenContent } from '../../dev/signToken.ts';
 import type { TestDatabase } from './database.ts';
-import { environment } from './environment.ts';
+import { environment, inherited } from './environment.ts';
 
 /** A GraphQL answer. */
 export type Answer = {
@@ -31,7 +31,7 @@ export async function startApi(
   const { issuerUrl, jwksUrl } = environment();
   const logs: LogLine[] = [];
   const env = {
-    PATH: process.env.PATH,
+    ...inherited(),
     NODE_ENV: 'test',
     PORT: '0',
     DATABASE_URL: database.apiUrl,

@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { projectRoot } from '../../platform/config/settings.ts';
+
 /** What all tests share, as opened by globalSetup. URLs lead to the template database. */
 export type Environment = {
   superuserUrl: string;
@@ -22,6 +25,15 @@ export function environment(): Environment {
   const text = process.env[variable];
   if (!text) throw new Error('Run tests through npm test: their Postgres is not there.');
   return JSON.parse(text);
+}
+
+/**
+ * What a program of this checkout gets beside its settings. Hundreds are started: their files are
+ * stripped of types and compiled once.
+ */
+export function inherited(): NodeJS.ProcessEnv {
+  const compiled = join(projectRoot, 'node_modules/.cache/node');
+  return { PATH: process.env.PATH, HOME: process.env.HOME, NODE_COMPILE_CACHE: compiled };
 }
 
 /** Closes what globalSetup opened. */

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { LogLine } from '../../dev/childProcess.ts';
 import { projectRoot } from '../../platform/config/settings.ts';
-import { environment } from './environment.ts';
+import { environment, inherited } from './environment.ts';
 
 /** How a program ended. */
 export type Ended = { code: number | null; signal: NodeJS.Signals | null };
@@ -41,7 +41,7 @@ export function startProgram(
   const preload = new URL('../../dev/exitWithParent.ts', import.meta.url).href;
   const child = spawn(process.execPath, ['--import', preload, entry, ...args], {
     cwd: projectRoot,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'test', ...settings },
+    env: { ...inherited(), NODE_ENV: 'test', ...settings },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
