@@ -78,13 +78,14 @@ describe('what is close to the line', () => {
 
 test('a suggested fix mends what it is for', async () => {
   const fixed: string[] = [];
-  for (const { name, bad } of rules) {
+  for (const rule of rules) {
+    const { name, bad } = rule;
     await inTransaction(async (client) => {
       await client.query(bad.sql);
       await client.query('reset role');
       const find = async () =>
-        (await lint(client, rules, options)).findings.filter(
-          ({ rule, object }) => rule === name && object === bad.object,
+        (await lint(client, [rule], options)).findings.filter(
+          ({ object }) => object === bad.object,
         );
       const [finding] = await find();
       if (!finding?.fix) return;
