@@ -103,6 +103,8 @@ const ephemeralSettings = {
   full_page_writes: 'off',
   // Shared memory as files in the data directory, so that a kill leaves none in /dev/shm.
   dynamic_shared_memory_type: 'mmap',
+  // Thousands of connections, and passwords too long to be guessed.
+  scram_iterations: '1',
 };
 
 async function openLasting(options: PostgresOptions & { dir: string }): Promise<EmbeddedPostgres> {
