@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { signIn } from '../support/api.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { type Program, startServer } from '../support/program.ts';
+import { until } from '../support/until.ts';
 
 /**
  * Kills the API (-9) under a load of mutations, again and again, and compares what it
@@ -36,7 +37,11 @@ export async function killUnderMutations(options: Options): Promise<AuditKills> 
   const { database, ledgerFile, kills, callers } = options;
   let server = await startReady(database);
   let isOver = false;
-  const write = (sent: Sent) => appendFileSync(ledgerFile, `${JSON.stringify(sent)}\n`);
+  let acknowledged = 0;
+  const write = (sent: Sent) => {
+    if (sent.isAcknowledged) acknowledged++;
+    appendFileSync(ledgerFile, `${JSON.stringify(sent)}\n`);
+  };
   const working = Array.from({ length: callers }, (_, n) =>
     callAgainAndAgain(
       n,
@@ -46,7 +51,9 @@ export async function killUnderMutations(options: Options): Promise<AuditKills> 
     ),
   );
   for (let done = 0; done < kills; done++) {
-    await sleep(100 + Math.random() * 300);
+    const before = acknowledged;
+    await until('some changes', () => acknowledged > before + callers, 30_000);
+    await sleep(Math.random() * 300);
     server.program.kill('SIGKILL');
     await server.program.ended;
     server = await startReady(database);

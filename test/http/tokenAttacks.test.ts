@@ -120,16 +120,22 @@ describe('a valid token is accepted', () => {
       { act: { iss: 'x', sid: 's', sub: 'user_support' } },
       { role: 'member', permissions: [] },
     ],
-    ['four seconds after its end', { exp: now() - 1 }, { role: 'member', permissions: [] }],
     ['with an audience that nobody asked for', { aud: 'x' }, { role: 'member', permissions: [] }],
   ];
 
   test.each(accepted)('%s', async (_, changes, viewer) => {
-    const answer = await ask(`Bearer ${good(changes)}`);
-    expect(JSON.parse(answer.text)).toEqual({
-      data: { viewer: { ...viewer, user: { name: null } } },
-    });
+    expect(await viewerOf(good(changes))).toEqual({ ...viewer, user: { name: null } });
   });
+
+  // Of the five that may be: a request may take long here.
+  test('two seconds after its end', async () => {
+    expect(await viewerOf(good({ exp: now() - 2 }))).toMatchObject({ role: 'member' });
+  });
+
+  async function viewerOf(accepted: string): Promise<unknown> {
+    const { text } = await ask(`Bearer ${accepted}`);
+    return JSON.parse(text).data?.viewer ?? text;
+  }
 
   test.each(['bearer', 'BEARER'])('under the scheme %s', async (scheme) => {
     expect((await ask(`${scheme} ${good()}`)).status).toBe(200);

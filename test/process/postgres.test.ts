@@ -411,8 +411,10 @@ describe('an ephemeral cluster', () => {
     const longAgo = new Date(Date.now() - 3_600_000);
     await utimes(owner.socketDir, longAgo, longAgo);
     await open({ ephemeral: true });
-    expect(existsSync(owner.socketDir)).toBe(false);
-    expect(await livingOf([server])).toEqual([]);
+    // Or by the next of somebody else, who came first and is still at it.
+    await until(
+      async () => (await livingOf([server])).length === 0 && !existsSync(owner.socketDir),
+    );
   });
 });
 

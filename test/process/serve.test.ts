@@ -161,7 +161,8 @@ describe('liveness', () => {
 
 describe('a server that is asked to stop', () => {
   test('under load fails no request, keeps what it acknowledged, and ends with status 0', async () => {
-    const server = start(database.apiUrl, { SHUTDOWN_DRAIN_MS: '500' });
+    // Long enough for a slow machine to have done by then what follows.
+    const server = start(database.apiUrl, { SHUTDOWN_DRAIN_MS: '3000' });
     await server.line(({ msg }) => msg === 'ready');
     const url = await urlOf(server);
     const load = await startLoad(url, 20);

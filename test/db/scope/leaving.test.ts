@@ -39,11 +39,13 @@ afterAll(async () => {
   await database.close();
 });
 
-/** How many back-ends run something of the API's now. */
-async function active(): Promise<number> {
+/** How many back-ends run something of the API's now, or something with this text. */
+async function active(text = ''): Promise<number> {
   const { rows } = await database.superuser.query(
     `select count(*)::int from pg_stat_activity
-     where datname = current_database() and usename = 'rowhouse_api' and state <> 'idle'`,
+     where datname = current_database() and usename = 'rowhouse_api' and state <> 'idle'
+       and position($1 in query) > 0`,
+    [text],
   );
   return rows[0].count;
 }
@@ -61,7 +63,7 @@ describe('a caller whose signal is aborted', () => {
     const scope = { ...settings, [scopeSignal]: signal };
     return { pool, withPgClient, scope, send: () => query(withPgClient, scope, text) };
   };
-  const running = () => until('the statement', active);
+  const running = (text?: string) => until('the statement', () => active(text));
 
   test.each([
     ['a read', reading],
@@ -115,7 +117,7 @@ describe('a caller whose signal is aborted', () => {
         }),
       ),
     ).rejects.toMatchObject({ code: 'TIMEOUT' });
-    await running();
+    await running('pg_sleep');
     leaving.abort();
     await failed;
     // Postgres's word for it, where its answer was faster than ours.
