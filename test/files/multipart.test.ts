@@ -101,15 +101,29 @@ describe('a large file', () => {
       credentials: { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY },
     });
     const url = `${ground.settings.S3_ENDPOINT}/${bucket}/incoming/large`;
-    expect((await fetch(url, { method: 'PUT', body: bytes })).status).toBe(200);
+    const headers = { 'content-encoding': 'gzip', 'content-type': 'text/html' };
+    expect((await fetch(url, { method: 'PUT', body: bytes, headers })).status).toBe(200);
     const source = await storage.head('incoming/large');
     if (!source) throw new Error('Nothing was put.');
-    await storage.copy({ ...source, key: 'incoming/large' }, 'files/large');
+    const to = { key: 'files/large', contentType: 'text/plain' };
+    await storage.copy({ ...source, key: 'incoming/large' }, to);
+    expect(await storage.head('files/large')).toMatchObject({
+      contentType: 'text/plain',
+      contentEncoding: null,
+    });
     const pieces: Buffer[] = [];
     for await (const piece of storage.read('files/large')) pieces.push(piece);
     expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
     for (const key of ['incoming/large', 'files/large']) await storage.remove(key);
     storage.close();
+  });
+
+  test('is completed once, however many say so at once: each gets the same answer', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const parts = await putParts(file.id);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => complete(file.id, parts)));
+    for (const answer of answers) expect(['FINALIZING', 'READY']).toContain(answer.file.status);
+    expect((await ground.settled(file.id)).status).toBe('READY');
   });
 
   test('can be given up', async () => {
@@ -138,6 +152,7 @@ describe('is refused', () => {
     ['no part', []],
     ['a part before the first', [{ partNumber: 0 }]],
     ['a part after the last', [{ partNumber: 3 }]],
+    ['checksums of some parts alone', [{ partNumber: 1, checksumSha256: 'x' }, { partNumber: 2 }]],
     ['more than a hundred', Array.from({ length: 101 }, () => ({ partNumber: 1 }))],
   ])('%s', async (_, parts) => {
     const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
