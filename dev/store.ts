@@ -177,11 +177,12 @@ async function listUploads(folder: string, prefix: string) {
   const ids = await namesIn(folder);
   const uploads = await Promise.all(
     (ids ?? []).map(async (id) => {
+      const file = join(folder, id, 'key');
+      const told = await Promise.all([readFile(file, 'utf8'), stat(file)]).catch(() => undefined);
       // One that is completed or given up meanwhile is none.
-      const key = await readFile(join(folder, id, 'key'), 'utf8').catch(() => undefined);
-      if (!key?.startsWith(prefix)) return '';
-      const begunAt = (await stat(join(folder, id, 'key'))).mtime.toISOString();
-      return `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${begunAt}</Initiated></Upload>`;
+      if (!told?.[0].startsWith(prefix)) return '';
+      const [key, { mtime }] = told;
+      return `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${mtime.toISOString()}</Initiated></Upload>`;
     }),
   );
   const xml = `<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>${uploads.join('')}</ListMultipartUploadsResult>`;

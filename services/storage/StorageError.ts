@@ -22,7 +22,7 @@ export function isMissing(error: unknown): boolean {
   return error instanceof StorageError && error.kind === 'missing';
 }
 
-/** Whether the store will not do it, for a reason that is not about one object alone. */
+/** Whether the store will not do it, as long as nothing else changes. */
 export function isRefused(error: unknown): boolean {
   return error instanceof StorageError && error.kind === 'refused';
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type FaultyStore, openFaultyStore } from '../support/faultyStore.ts';
 import { type FileGround, openFileGround } from '../support/files.ts';
 import { openPausingDatabase, openPausingService, type PausingWay } from '../support/pausing.ts';
+import { inTime, request } from '../support/steps.ts';
 import { apiSteps, inParts, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
 import { spoilStore } from './storms.ts';
 
@@ -58,6 +59,22 @@ test('an API killed before or after it declares loses no file that it acknowledg
   );
   expect(await killApisAt(ground, ways, steps, 1)).toContain('2 files acknowledged, all ready');
 }, 120_000);
+
+test('a file that is deleted while the sweep looks for its object is told to nobody as lost', async () => {
+  const { held, ways } = await openHeld('workerUrl');
+  ground = held;
+  const worker = await ground.startWorker({ S3_TIMEOUT_MS: '500' });
+  const { id, status } = await ground.upload(Buffer.from('Sell more anvils.'));
+  expect(status).toBe('READY');
+  await ground.idle();
+  const looked = ways.store.hold(request(/^HEAD .*files/)(''), 'sent');
+  await ground.database.superuser.query("select graphile_worker.add_job('files__reconcile', '{}')");
+  await inTime(looked, 'looks for the object');
+  await ground.mutate('deleteFile', { id }, 'deletedFileId');
+  await ground.idle();
+  expect(await ground.keys()).toEqual([]);
+  expect(worker.lines.filter(({ level }) => level === 'error')).toEqual([]);
+}, 60_000);
 
 test('a store that fails in every way keeps no file, and no client of the API', async () => {
   let faulty: FaultyStore | undefined;
