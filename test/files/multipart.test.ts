@@ -8,6 +8,7 @@ import {
   type Payload,
   put,
 } from '../support/files.ts';
+import { until } from '../support/until.ts';
 
 let ground: FileGround;
 beforeAll(async () => {
@@ -43,6 +44,8 @@ async function putParts(
     }),
   );
 }
+
+const rowId = (id: string) => JSON.parse(Buffer.from(id, 'base64').toString())[1] as string;
 
 const complete = (id: string, parts: object[]) =>
   ground.mutate('completeMultipartUpload', { id, parts }, 'file { status }');
@@ -121,8 +124,23 @@ describe('a large file', () => {
   test('is completed once, however many say so at once: each gets the same answer', async () => {
     const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
     const parts = await putParts(file.id);
-    const answers = await Promise.all(Array.from({ length: 20 }, () => complete(file.id, parts)));
-    for (const answer of answers) expect(['FINALIZING', 'READY']).toContain(answer.file.status);
+    // All of them have begun before the first is done.
+    const holder = await ground.database.superuser.connect();
+    await holder.query('begin');
+    await holder.query('select from app_public.files where id = $1 for update', [rowId(file.id)]);
+    const answers = Array.from({ length: 3 }, () => complete(file.id, parts));
+    await until('all to wait for the row', async () => {
+      const { rows } = await ground.database.superuser.query(
+        `select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'complete_multipart'`,
+      );
+      return rows.length === answers.length;
+    });
+    await holder.query('commit');
+    holder.release();
+    for (const answer of await Promise.all(answers)) {
+      expect(['FINALIZING', 'READY']).toContain(answer.file.status);
+    }
     expect((await ground.settled(file.id)).status).toBe('READY');
   });
 
