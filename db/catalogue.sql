@@ -132,6 +132,7 @@ table app_private.file_patrol  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
   reached_org text not null default ''::text
   reached_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+  swept_key text not null default ''::text
   constraint file_patrol_is_only_check CHECK (is_only)
   constraint file_patrol_pkey PRIMARY KEY (is_only)
 
@@ -766,13 +767,9 @@ CREATE OR REPLACE FUNCTION app_hidden.complete_multipart(file_id uuid, parts jso
  RETURNS boolean
  LANGUAGE sql
 BEGIN ATOMIC
- WITH moved AS (
-          UPDATE app_public.files f_1 SET status = 'FINALIZING'::app_public.file_status, parts = complete_multipart.parts
-           WHERE ((f_1.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f_1.id = complete_multipart.file_id) AND (f_1.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (f_1.status = 'PENDING'::app_public.file_status) AND (f_1.multipart_upload_id IS NOT NULL))
-           RETURNING 1 AS "?column?"
-         )
-  SELECT ((f.part_size IS NOT NULL) AND ((f.status <> 'PENDING'::app_public.file_status) OR (EXISTS ( SELECT
-            FROM moved))))
+ UPDATE app_public.files f SET status = 'FINALIZING'::app_public.file_status, parts = complete_multipart.parts
+   WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = complete_multipart.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)) AND (f.status = 'PENDING'::app_public.file_status) AND (f.multipart_upload_id IS NOT NULL));
+ SELECT ((f.part_size IS NOT NULL) AND (f.status <> 'PENDING'::app_public.file_status))
     FROM app_public.files f
    WHERE ((f.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (f.id = complete_multipart.file_id) AND (f.owner_id = ( SELECT app_hidden.current_user_id() AS current_user_id)));
 END
@@ -2150,6 +2147,24 @@ $function$
 ;
 grant execute on function app_private.index_document(app_private.attempt,uuid) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.is_file_ready(attempt app_private.attempt, org_id text, file_id uuid, object_key text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(is_file_ready.attempt);
+  return exists (
+    select from app_public.files as f
+    where f.org_id = is_file_ready.org_id and f.id = is_file_ready.file_id
+      and f.object_key = is_file_ready.object_key
+  );
+end;
+$function$
+;
+grant execute on function app_private.is_file_ready(app_private.attempt,text,uuid,text) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.is_gone(user_id text, org_id text)
  RETURNS boolean
  LANGUAGE sql
@@ -2362,6 +2377,23 @@ end;
 $function$
 ;
 grant execute on function app_private.open_reconciliation() to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.parse_file_key(key text)
+ RETURNS TABLE(area text, org_id text, id uuid)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+ SELECT m.found[1] AS found,
+         CASE
+             WHEN (m.found[2] ~~ '~%'::text) THEN convert_from(decode(substr(m.found[2], 2), 'hex'::text), 'UTF8'::name)
+             ELSE m.found[2]
+         END AS found,
+     (m.found[3])::uuid AS found
+    FROM regexp_match(parse_file_key.key, '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[2-7][0-9a-f])+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$'::text) m(found)
+   WHERE (m.found IS NOT NULL);
+END
+;
+-- granted to nobody
 
 CREATE OR REPLACE FUNCTION app_private.provision(user_id text, email text, user_name text, org_id text, org_slug text, org_role text)
  RETURNS void
@@ -2828,6 +2860,24 @@ $function$
 ;
 grant execute on function app_private.sweep(text,interval) to app_worker;
 
+CREATE OR REPLACE FUNCTION app_private.swept_to(attempt app_private.attempt, key text DEFAULT NULL::text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  reached text;
+begin
+  perform app_private.enter_attempt(swept_to.attempt);
+  update app_private.file_patrol as p set swept_key = coalesce(swept_to.key, p.swept_key)
+  returning p.swept_key into reached;
+  return reached;
+end;
+$function$
+;
+grant execute on function app_private.swept_to(app_private.attempt,text) to app_worker;
+
 CREATE OR REPLACE FUNCTION app_private.take_generation(attempt app_private.attempt, generation_id uuid)
  RETURNS TABLE(prompt text, document_text text, max_tokens integer, taken integer)
  LANGUAGE plpgsql
@@ -3240,25 +3290,43 @@ AS $function$
 begin
   perform app_private.enter_attempt(unneeded_objects.attempt);
   return query
-    select k.key
-    from (
-      select given.key, m.found[1] as area,
-        case when m.found[2] like '~%'
-          then pg_catalog.convert_from(pg_catalog.decode(pg_catalog.substr(m.found[2], 2), 'hex'), 'UTF8')
-          else m.found[2] end as org_id,
-        m.found[3]::uuid as id
-      from pg_catalog.unnest(unneeded_objects.keys) as given (key)
-      cross join lateral (select pg_catalog.regexp_match(given.key,
-        '^(incoming|files)/([A-Za-z0-9_-]+|~(?:[2-7][0-9a-f])+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+)?$')) as m (found)
-      where m.found is not null
-    ) as k
+    select given.key
+    from pg_catalog.unnest(unneeded_objects.keys) as given (key)
+    cross join lateral app_private.parse_file_key(given.key) as k
     left join app_public.files as f on f.org_id = k.org_id and f.id = k.id
     where not coalesce(f.status = 'FINALIZING' or (k.area = 'incoming' and f.status = 'PENDING')
-      or f.object_key = k.key, false);
+      or f.object_key = given.key, false);
 end;
 $function$
 ;
 grant execute on function app_private.unneeded_objects(app_private.attempt,text[]) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.unneeded_uploads(attempt app_private.attempt, keys text[], upload_ids text[])
+ RETURNS TABLE(key text, upload_id text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform app_private.enter_attempt(unneeded_uploads.attempt);
+  return query
+    select given.key, given.upload_id
+    from rows from (
+      pg_catalog.unnest(unneeded_uploads.keys), pg_catalog.unnest(unneeded_uploads.upload_ids)
+    ) as given (key, upload_id)
+    cross join lateral app_private.parse_file_key(given.key) as k
+    left join app_public.files as f on f.org_id = k.org_id and f.id = k.id
+    where not coalesce(
+      case k.area
+        -- A copy that an attempt makes.
+        when 'files' then f.status = 'FINALIZING'
+        else f.status in ('PENDING', 'FINALIZING')
+          and coalesce(f.multipart_upload_id = given.upload_id, f.status = 'PENDING')
+      end, false);
+end;
+$function$
+;
+grant execute on function app_private.unneeded_uploads(app_private.attempt,text[],text[]) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_public.documents_search_indexing(document app_public.documents)
  RETURNS app_public.job_state

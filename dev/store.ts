@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -61,11 +61,12 @@ export async function openLocalStore({
   const answer = server.callback();
   const http = createServer((request, response) => {
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    const upload = abortedUpload(request);
-    if (upload === undefined) return answer(request, response);
     const folder = server.store.getResourcePath(bucket, undefined, 'uploads');
-    rm(join(folder, upload), { recursive: true, force: true }).then(
-      () => response.writeHead(204).end(),
+    const answered = answerAboutParts(request, folder);
+    if (answered === undefined) return answer(request, response);
+    answered.then(
+      ({ status, xml = '' }) =>
+        response.writeHead(status, { 'Content-Type': 'application/xml' }).end(xml),
       () => response.writeHead(500).end(),
     );
   });
@@ -153,12 +154,53 @@ type Signatures = {
   getStringToSign(request: { uri: string; querystring: string }, ...rest: unknown[]): string;
 };
 
-/** Giving up an upload in parts is what the server cannot do. */
-function abortedUpload({ method, url = '' }: IncomingMessage): string | undefined {
+/**
+ * What the server cannot do with uploads in parts: give one up, list its parts, list those that
+ * were begun. Undefined where a request is about something else.
+ */
+function answerAboutParts(
+  { method, url = '' }: IncomingMessage,
+  folder: string,
+): Promise<{ status: number; xml?: string }> | undefined {
+  const { searchParams } = new URL(url, 'http://store');
+  const id = searchParams.get('uploadId') ?? '';
+  if (method === 'GET' && searchParams.has('uploads')) {
+    return listUploads(folder, searchParams.get('prefix') ?? '');
+  }
+  if (!/^\w+$/.test(id)) return undefined;
+  if (method === 'GET') return listParts(join(folder, id));
   if (method !== 'DELETE') return undefined;
-  const id = new URL(url, 'http://store').searchParams.get('uploadId');
-  return id !== null && /^\w+$/.test(id) ? id : undefined;
+  return rm(join(folder, id), { recursive: true, force: true }).then(() => ({ status: 204 }));
 }
+
+async function listUploads(folder: string, prefix: string) {
+  const ids = await namesIn(folder);
+  const uploads = await Promise.all(
+    (ids ?? []).map(async (id) => {
+      const file = join(folder, id, 'key');
+      const told = await Promise.all([readFile(file, 'utf8'), stat(file)]).catch(() => undefined);
+      // One that is completed or given up meanwhile is none.
+      if (!told?.[0].startsWith(prefix)) return '';
+      const [key, { mtime }] = told;
+      return `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${mtime.toISOString()}</Initiated></Upload>`;
+    }),
+  );
+  const xml = `<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>${uploads.join('')}</ListMultipartUploadsResult>`;
+  return { status: 200, xml };
+}
+
+async function listParts(folder: string) {
+  const names = await namesIn(folder);
+  if (!names) return { status: 404, xml: '<Error><Code>NoSuchUpload</Code></Error>' };
+  const parts = names
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => `<Part><PartNumber>${name}</PartNumber></Part>`);
+  const xml = `<ListPartsResult><IsTruncated>false</IsTruncated>${parts.join('')}</ListPartsResult>`;
+  return { status: 200, xml };
+}
+
+/** Undefined where there is no such folder. */
+const namesIn = (folder: string) => readdir(folder).catch(() => undefined);
 
 const cors = `<CORSConfiguration>
   <CORSRule>

@@ -32,7 +32,7 @@ export const MultipartUploadPlugin = extendSchema((build) => {
         ): PresignUploadPartsPayload
         """
         Says that all parts of a large file are uploaded. They are joined and verified in the
-        background, as after \`finalizeUpload\`.
+        background, as after \`finalizeUpload\`. Asking again changes nothing.
         """
         completeMultipartUpload(
           """
@@ -70,7 +70,8 @@ export const MultipartUploadPlugin = extendSchema((build) => {
         partNumber: Int!
         """
         SHA-256 of the part, in base64. With it the store takes nothing else; without it, what
-        is wrong shows only when the whole file is verified.
+        is wrong shows only when the whole file is verified. Give it for all parts of a file, or
+        for none: what the first request for parts does holds for the file.
         """
         checksumSha256: String
       }
@@ -179,15 +180,19 @@ export const MultipartUploadPlugin = extendSchema((build) => {
                 for (const { partNumber } of parts) {
                   if (partNumber < 1 || partNumber > shape.count) throw badParts();
                 }
+                const hasChecksums = parts.every(({ checksumSha256 }) => checksumSha256 != null);
+                const hasNone = parts.every(({ checksumSha256 }) => checksumSha256 == null);
+                if (!hasChecksums && !hasNone) throw badParts();
 
                 // The store is asked once, between two statements: no transaction is open.
                 let uploadId = file.multipart_upload_id;
                 if (uploadId === null) {
-                  const begun = await storage.startMultipart(file.incoming_key, file.content_type);
+                  const { incoming_key: key, content_type: contentType } = file;
+                  const begun = await storage.startMultipart(key, contentType, { hasChecksums });
                   uploadId = await keepUploadId(client, id, begun);
                   if (uploadId !== begun) {
-                    // Another request was faster. Should this fail, the bucket's lifecycle does it.
-                    await storage.abortMultipart(file.incoming_key, begun).catch(() => {});
+                    // Another request was faster. Should this fail, the sweep does it.
+                    await storage.abortMultipart(key, begun).catch(() => {});
                   }
                 }
                 const signed = [];

@@ -292,7 +292,7 @@ export const settings = {
     section: 'Uploads',
     kind: httpUrl,
     meaning:
-      'Another store that speaks S3, addressed by path. Clients have to reach it under the same name.',
+      'Another store that speaks S3, addressed by path. Clients have to reach it under the same name. `AWS_ENDPOINT_URL` and its kin mean nothing here.',
     tradeOff:
       'Checksums that such a store reports are not believed: the worker reads every byte of every upload.',
     reveal: 'value',
@@ -381,6 +381,8 @@ export const settings = {
     default: '86400',
     meaning: 'How long an upload in parts waits to be completed.',
     unit: 's',
+    tradeOff:
+      'The bucket keeps what comes in three days longer than this: after a change run `npm run storage:setup` again, or tell the Terraform.',
     reveal: 'value',
     requiredBy: [],
   },

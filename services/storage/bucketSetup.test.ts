@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { bucketSetup } from './bucketSetup.ts';
 import { openStorage } from './openStorage.ts';
 
-const steps = bucketSetup('uploads', ['https://app.example.com']);
+const steps = bucketSetup('uploads', ['https://app.example.com'], 86_400);
 const inputOf = (call: string) => JSON.stringify(steps.find((step) => step.call === call)?.input);
 
 test('a bucket is private, encrypted, keeps versions, and cleans up by itself', () => {
@@ -18,6 +18,23 @@ test('a bucket is private, encrypted, keeps versions, and cleans up by itself', 
   ]);
   expect(inputOf('PutPublicAccessBlock')).not.toContain('false');
   expect(inputOf('PutBucketLifecycleConfiguration')).toContain('"Prefix":"incoming/"');
+});
+
+test.each([
+  [3_600, 4],
+  [86_400, 4],
+  [604_800, 10],
+])('what was uploaded within %i s stays until it was verified: %i days', (seconds, days) => {
+  const rules = JSON.stringify(bucketSetup('uploads', [], seconds));
+  expect(rules).toContain(`"Expiration":{"Days":${days}}`);
+  expect(rules).toContain(`"DaysAfterInitiation":${days}}`);
+});
+
+test('nothing is left for ever of a file that was deleted', () => {
+  const rules = inputOf('PutBucketLifecycleConfiguration') ?? '';
+  expect(rules.match(/"Prefix":"files\/".*/)?.[0]).toMatch(
+    /"NoncurrentDays":30.*"ExpiredObjectDeleteMarker":true/,
+  );
 });
 
 test('pages may send every header that an upload is signed with', async () => {
@@ -51,7 +68,10 @@ test('the Terraform says the same', () => {
     'allowed_methods = ["PUT", "GET", "HEAD"]',
     'expose_headers  = ["ETag"]',
     'noncurrent_days = 30',
-    'days = 3',
+    'ceil(var.multipart_ttl_seconds / 86400) + 3',
+    'days = local.kept_days',
+    'days_after_initiation = local.kept_days',
+    'expired_object_delete_marker = true',
     'BucketOwnerEnforced',
     'aws:SecureTransport',
   ]) {

@@ -19,13 +19,22 @@ export type SetupStep = {
   send(client: S3Client): Promise<unknown>;
 };
 
+/** Within so many days after it was finalized a file is ready or rejected. */
+const verifiedWithinDays = 2;
+
 /**
  * What a bucket of uploads needs, in order. Each sets a whole aspect of the bucket, so
  * that it may be done again; what stood there before is replaced.
  *
  * @param corsOrigins the web origins whose pages upload.
+ * @param longestUploadSeconds how long the slowest upload may take.
  */
-export function bucketSetup(Bucket: string, corsOrigins: readonly string[]): SetupStep[] {
+export function bucketSetup(
+  Bucket: string,
+  corsOrigins: readonly string[],
+  longestUploadSeconds: number,
+): SetupStep[] {
+  const keptDays = Math.ceil(longestUploadSeconds / 86_400) + verifiedWithinDays + 1;
   const publicAccess = {
     Bucket,
     PublicAccessBlockConfiguration: {
@@ -74,10 +83,10 @@ export function bucketSetup(Bucket: string, corsOrigins: readonly string[]): Set
           ID: 'incoming',
           Status: 'Enabled' as const,
           Filter: { Prefix: 'incoming/' },
-          // Longer than UPLOAD_MULTIPART_TTL_SECONDS at its default.
-          Expiration: { Days: 3 },
+          // Which also removes what is left of objects that were deleted.
+          Expiration: { Days: keptDays },
           NoncurrentVersionExpiration: { NoncurrentDays: 1 },
-          AbortIncompleteMultipartUpload: { DaysAfterInitiation: 3 },
+          AbortIncompleteMultipartUpload: { DaysAfterInitiation: keptDays },
         },
         {
           ID: 'deleted-files',
@@ -85,7 +94,9 @@ export function bucketSetup(Bucket: string, corsOrigins: readonly string[]): Set
           Filter: { Prefix: 'files/' },
           // What was deleted can be brought back for so long.
           NoncurrentVersionExpiration: { NoncurrentDays: 30 },
-          AbortIncompleteMultipartUpload: { DaysAfterInitiation: 3 },
+          // And then its marker goes as well: lists would be ever longer.
+          Expiration: { ExpiredObjectDeleteMarker: true },
+          AbortIncompleteMultipartUpload: { DaysAfterInitiation: verifiedWithinDays + 1 },
         },
       ],
     },

@@ -101,6 +101,19 @@ describe('a store that is down', () => {
     expect(work.tries).toBe(8);
   });
 
+  test('is one that fails for more than one object: what one does keeps no other waiting', async () => {
+    const told: boolean[] = [];
+    const call = makeCaller({ timeoutMs: 1_000, onBreaker: (isOpen) => told.push(isOpen) });
+    const bad = failing(failure(500));
+    for (let i = 0; i < 30; i += 1) await call(bad, { key: 'bad' }).catch(() => {});
+    expect(await call(failing(failure(500), 0), { key: 'good' })).toBe('done');
+    expect(told).toEqual([]);
+    for (let i = 0; i < 20; i += 1) {
+      await call(failing(failure(500)), { key: `bad ${i}` }).catch(() => {});
+    }
+    expect(told).toEqual([true]);
+  });
+
   test('gets no more retries than a tenth of what succeeded, after the first ten', async () => {
     const call = makeCaller({ timeoutMs: 1_000 });
     let tries = 0;

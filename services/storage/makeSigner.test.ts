@@ -99,6 +99,27 @@ describe.each(stores)('requests signed for a bucket $name', ({ bucket, endpoint,
   });
 });
 
+test('another store is the one that Rowhouse was told of, whatever the SDK would take from the environment', async () => {
+  const before = { ...process.env };
+  Object.assign(process.env, {
+    AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
+    AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:2',
+  });
+  try {
+    const [aws] = stores;
+    const { sign } = openStorage({
+      bucket: 'rowhouse-uploads',
+      region,
+      timeoutMs: 1,
+      credentials: account,
+    });
+    const { url } = await sign.upload(declared);
+    expect(url.startsWith(aws?.base ?? 'nothing')).toBe(true);
+  } finally {
+    process.env = before;
+  }
+});
+
 test('a request expires no later than the credentials it was signed with', async () => {
   const expiration = new Date(Date.now() + 60_000);
   const { sign } = openStorage({

@@ -159,6 +159,7 @@ async function baseUrl(client: S3Client, bucket: string): Promise<URL> {
     region,
     forcePathStyle,
     ...(endpoint && { endpoint }),
+    ignoreConfiguredEndpointUrls: true,
     credentials: { accessKeyId: 'none', secretAccessKey: 'none' },
   });
   const url = new URL(

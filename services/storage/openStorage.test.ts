@@ -77,11 +77,12 @@ describe('reading an object', () => {
 });
 
 describe('copying an object', () => {
-  const source = { key: 'incoming', byteSize: 2_000n, contentType: 'text/plain', etag: '"x"' };
+  const source = { key: 'incoming', byteSize: 2_000n, etag: '"x"' };
+  const to = { key: 'files', contentType: 'text/plain' };
 
   test('ends when nobody answers, and keeps no other call waiting', async () => {
     await open(() => {});
-    const copies = Array.from({ length: 12 }, () => storage.copy(source, 'files'));
+    const copies = Array.from({ length: 12 }, () => storage.copy(source, to));
     for (const copy of await Promise.allSettled(copies)) {
       expect(copy).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
     }
@@ -91,7 +92,7 @@ describe('copying an object', () => {
     await open((response) => {
       setTimeout(() => response.end('<CopyObjectResult><ETag>x</ETag></CopyObjectResult>'), 600);
     });
-    await storage.copy({ ...source, byteSize: 100_000_000n }, 'files');
+    await storage.copy({ ...source, byteSize: 100_000_000n }, to);
   });
 });
 
@@ -118,7 +119,7 @@ describe('a clock that is 20 minutes off', () => {
         const sentMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
         response.setHeader('Date', new Date(storeMs()).toUTCString());
         if (Math.abs(storeMs() - sentMs) < 15 * 60_000) {
-          response.setHeader('Content-Length', '1');
+          response.setHeader('Content-Length', '1').setHeader('ETag', '"x"');
           return void response.end(method === 'HEAD' ? undefined : 'x');
         }
         response.writeHead(403, { 'Content-Type': 'application/xml' });
@@ -129,4 +130,49 @@ describe('a clock that is 20 minutes off', () => {
       expect(Math.abs(expiresAt.getTime() - storeMs() - 60_000)).toBeLessThan(30_000);
     },
   );
+});
+
+describe('an upload in parts', () => {
+  /** What AWS wants: checksums announced at the start, and told again at the end. */
+  async function openStrict(): Promise<string[]> {
+    const seen: string[] = [];
+    await open((response, request) => {
+      const pieces: Buffer[] = [];
+      request.on('data', (piece) => pieces.push(piece));
+      request.on('end', () => {
+        const body = Buffer.concat(pieces).toString();
+        const { method, url = '', headers } = request;
+        seen.push(`${method} ${headers['x-amz-checksum-algorithm'] ?? ''} ${body}`);
+        response.setHeader('Content-Type', 'application/xml');
+        if (method === 'GET') {
+          const isFirst = !url.includes('part-number-marker');
+          const [number, next] = isFirst
+            ? [1, '<NextPartNumberMarker>1</NextPartNumberMarker>']
+            : [2, ''];
+          const part = `<Part><PartNumber>${number}</PartNumber><ChecksumSHA256>sum${number}</ChecksumSHA256></Part>`;
+          return void response.end(
+            `<ListPartsResult><IsTruncated>${isFirst}</IsTruncated>${next}${part}</ListPartsResult>`,
+          );
+        }
+        response.end('<Result><UploadId>one</UploadId></Result>');
+      });
+    }, 2_000);
+    return seen;
+  }
+
+  test.each([
+    [true, 'SHA256'],
+    [false, ''],
+  ])('says at its start whether parts have checksums: %s', async (hasChecksums, algorithm) => {
+    const seen = await openStrict();
+    expect(await storage.startMultipart('key', 'text/plain', { hasChecksums })).toBe('one');
+    expect(seen).toEqual([`POST ${algorithm} `]);
+  });
+
+  test('is completed with the checksums that the store keeps of its parts', async () => {
+    const seen = await openStrict();
+    const parts = [1, 2].map((partNumber) => ({ partNumber, etag: `"${partNumber}"` }));
+    await storage.completeMultipart('key', 'one', parts, 10);
+    expect(seen.at(-1)).toMatch(/sum1.*sum2/s);
+  });
 });

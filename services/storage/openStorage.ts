@@ -1,13 +1,16 @@
 import type { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  ListPartsCommand,
   S3Client,
   type S3ClientConfig,
   UploadPartCopyCommand,
@@ -21,6 +24,8 @@ import { isMissing } from './StorageError.ts';
 export type StoredObject = {
   byteSize: bigint;
   contentType: string;
+  /** How readers are told to decode its bytes; null for not at all. */
+  contentEncoding: string | null;
   etag: string;
   /** Where the bucket keeps versions. */
   version: string | null;
@@ -32,7 +37,10 @@ export type StoredObject = {
 export type UploadedPart = { partNumber: number; etag: string };
 
 /** Which object a copy is made of, as it was seen. */
-export type CopySource = Pick<StoredObject, 'byteSize' | 'contentType' | 'etag'> & { key: string };
+export type CopySource = Pick<StoredObject, 'byteSize' | 'etag'> & { key: string };
+
+/** An upload in parts that was begun, and neither completed nor given up. */
+export type BegunUpload = { key: string; uploadId: string; begunAt: Date };
 
 /**
  * The bucket of uploads. What fails throws StorageError where the store said no, or
@@ -44,13 +52,30 @@ export type Storage = {
   head(key: string, signal?: AbortSignal): Promise<StoredObject | null>;
   /** The bytes, all or the first of them, as they come. */
   read(key: string, options?: ReadOptions): AsyncIterable<Buffer>;
-  /** Copies an object in the store, if it is still as it was seen. Never repeats itself. */
-  copy(source: CopySource, toKey: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Copies the bytes of an object in the store, if it is still as it was seen, and nothing else
+   * of it: no header that somebody sent along with them. Never repeats itself.
+   */
+  copy(
+    source: CopySource,
+    to: Pick<StoredObject, 'contentType'> & { key: string },
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** Does nothing where there is no such object. */
   remove(key: string, signal?: AbortSignal): Promise<void>;
-  /** Keys under a prefix, in pages. */
-  list(prefix: string, signal?: AbortSignal): AsyncIterable<{ key: string; changedAt: Date }[]>;
-  startMultipart(key: string, contentType: string): Promise<string>;
+  /** Keys under a prefix, in order and in pages; from the first, or after one. */
+  list(
+    prefix: string,
+    options?: { after?: string; signal?: AbortSignal },
+  ): AsyncIterable<{ key: string; changedAt: Date }[]>;
+  /** Uploads in parts under a prefix, in pages. */
+  listMultiparts(prefix: string, signal?: AbortSignal): AsyncIterable<BegunUpload[]>;
+  /** @param hasChecksums whether every part will come with its SHA-256; else none may. */
+  startMultipart(
+    key: string,
+    contentType: string,
+    options?: { hasChecksums?: boolean },
+  ): Promise<string>;
   /** Joins the parts to an object of so many bytes. */
   completeMultipart(
     key: string,
@@ -77,6 +102,8 @@ export type StorageOptions = {
   region: string;
   /** Another store than AWS's. */
   endpoint?: string | undefined;
+  /** Whether checksums that it reports are its own; by default those of AWS are. */
+  isTrusted?: boolean;
   /** For one try, and how long a body may stand still. Copying takes longer, by the size. */
   timeoutMs: number;
   /** For all tries of a call; unlimited where absent. */
@@ -103,6 +130,8 @@ export function openStorage(options: StorageOptions): Storage {
   const client = new S3Client({
     region,
     ...(endpoint && { endpoint, forcePathStyle: true }),
+    // Another store is one that is named to Rowhouse: it is not trusted as AWS is.
+    ignoreConfiguredEndpointUrls: true,
     ...(credentials && { credentials }),
     // makeCaller tries again.
     maxAttempts: 1,
@@ -115,11 +144,15 @@ export function openStorage(options: StorageOptions): Storage {
   const longTimeoutMs = (byteSize: number) =>
     timeoutMs + Math.ceil((byteSize / slowestCopy) * 1000);
   // Of another store nobody knows whether it computed the checksum or repeats what it was told.
-  const isTrusted = endpoint === undefined;
+  const { isTrusted = endpoint === undefined } = options;
 
-  async function copyInParts(source: CopySource, Key: string, signal?: AbortSignal) {
+  async function copyInParts(
+    source: CopySource,
+    { key: Key, contentType }: { key: string; contentType: string },
+    signal?: AbortSignal,
+  ) {
     const byteSize = Number(source.byteSize);
-    const UploadId = await startMultipart(Key, source.contentType, signal);
+    const UploadId = await startMultipart(Key, contentType, { signal });
     try {
       const parts: UploadedPart[] = [];
       for (let from = 0; from < byteSize; from += copyPartSize) {
@@ -143,7 +176,13 @@ export function openStorage(options: StorageOptions): Storage {
         );
         parts.push({ partNumber, etag: CopyPartResult?.ETag ?? '' });
       }
-      await join(Key, UploadId, parts, byteSize, signal);
+      await join(
+        Key,
+        UploadId,
+        parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag })),
+        byteSize,
+        signal,
+      );
     } catch (error) {
       // Should this fail too, the bucket's lifecycle ends it.
       await abortMultipart(Key, UploadId).catch(() => {});
@@ -151,12 +190,23 @@ export function openStorage(options: StorageOptions): Storage {
     }
   }
 
-  async function startMultipart(Key: string, ContentType: string, signal?: AbortSignal) {
+  async function startMultipart(
+    Key: string,
+    ContentType: string,
+    { hasChecksums, signal }: { hasChecksums?: boolean; signal?: AbortSignal | undefined } = {},
+  ) {
     const { UploadId } = await call(
       (abortSignal) =>
-        client.send(new CreateMultipartUploadCommand({ Bucket, Key, ContentType }), {
-          abortSignal,
-        }),
+        client.send(
+          new CreateMultipartUploadCommand({
+            Bucket,
+            Key,
+            ContentType,
+            // Without it AWS takes no part that comes with a checksum; with it, none without.
+            ...(hasChecksums && { ChecksumAlgorithm: 'SHA256' }),
+          }),
+          { abortSignal },
+        ),
       { signal },
     );
     if (!UploadId) throw new RowhouseError('UNAVAILABLE');
@@ -166,11 +216,10 @@ export function openStorage(options: StorageOptions): Storage {
   async function join(
     Key: string,
     UploadId: string,
-    parts: readonly UploadedPart[],
+    Parts: CompletedPart[],
     byteSize: number,
     signal?: AbortSignal,
   ) {
-    const Parts = parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag }));
     await call(
       (abortSignal) =>
         client.send(
@@ -187,12 +236,32 @@ export function openStorage(options: StorageOptions): Storage {
     );
   }
 
+  /** As the store keeps them by their number: where it asked for checksums, it wants to be told them again. */
+  async function checksumsOf(Key: string, UploadId: string, signal?: AbortSignal) {
+    const checksums = new Map<number, string>();
+    let PartNumberMarker: string | undefined;
+    do {
+      const page = await call(
+        (abortSignal) =>
+          client.send(new ListPartsCommand({ Bucket, Key, UploadId, PartNumberMarker }), {
+            abortSignal,
+          }),
+        { signal, key: Key },
+      );
+      for (const { PartNumber, ChecksumSHA256 } of page.Parts ?? []) {
+        if (PartNumber && ChecksumSHA256) checksums.set(PartNumber, ChecksumSHA256);
+      }
+      PartNumberMarker = page.IsTruncated ? page.NextPartNumberMarker : undefined;
+    } while (PartNumberMarker);
+    return checksums;
+  }
+
   async function abortMultipart(Key: string, UploadId: string, signal?: AbortSignal) {
     try {
       await call(
         (abortSignal) =>
           client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal }),
-        { signal },
+        { signal, key: Key },
       );
     } catch (error) {
       if (!isMissing(error)) throw error;
@@ -208,14 +277,18 @@ export function openStorage(options: StorageOptions): Storage {
             client.send(new HeadObjectCommand({ Bucket, Key, ChecksumMode: 'ENABLED' }), {
               abortSignal,
             }),
-          { signal },
+          { signal, key: Key },
         );
+        const { ContentLength, ETag } = found;
+        // Whoever answers so is no store.
+        if (ContentLength === undefined || !ETag) throw new RowhouseError('UNAVAILABLE');
         const isWhole = found.ChecksumType !== 'COMPOSITE';
         const version = found.VersionId;
         return {
-          byteSize: BigInt(found.ContentLength ?? 0),
+          byteSize: BigInt(ContentLength),
           contentType: found.ContentType ?? '',
-          etag: found.ETag ?? '',
+          contentEncoding: found.ContentEncoding || null,
+          etag: ETag,
           version: version === undefined || version === 'null' ? null : version,
           checksumSha256: isTrusted && isWhole ? (found.ChecksumSHA256 ?? null) : null,
         };
@@ -238,23 +311,31 @@ export function openStorage(options: StorageOptions): Storage {
               { abortSignal: ownSignal },
             ),
           ),
-        { signal },
+        { signal, key: Key },
       );
       if (Body) yield* withoutStalls(Body as Readable, timeoutMs, signal);
     },
-    async copy(source, Key, signal) {
+    async copy(source, to, signal) {
       const byteSize = Number(source.byteSize);
-      if (byteSize > maxSingleCopy) return copyInParts(source, Key, signal);
+      if (byteSize > maxSingleCopy) return copyInParts(source, to, signal);
       await call(
         (abortSignal) =>
           client.send(
             new CopyObjectCommand({
               Bucket,
-              Key,
+              Key: to.key,
               CopySource: `${Bucket}/${source.key}`,
               CopySourceIfMatch: source.etag,
-              // So that the copy has one of all its bytes, also where the source came in parts.
-              ...(isTrusted && { ChecksumAlgorithm: 'SHA256', IfNoneMatch: '*' }),
+              // Headers such as Content-Encoding are bound by no signature, and would have readers
+              // make other bytes of these.
+              MetadataDirective: 'REPLACE',
+              ContentType: to.contentType,
+              ...(isTrusted && {
+                TaggingDirective: 'REPLACE',
+                // So that the copy has one of all its bytes, also where the source came in parts.
+                ChecksumAlgorithm: 'SHA256',
+                IfNoneMatch: '*',
+              }),
             }),
             { abortSignal },
           ),
@@ -266,20 +347,18 @@ export function openStorage(options: StorageOptions): Storage {
       try {
         await call(
           (abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key }), { abortSignal }),
-          { signal },
+          { signal, key: Key },
         );
       } catch (error) {
         if (!isMissing(error)) throw error;
       }
     },
-    async *list(Prefix, signal) {
+    async *list(Prefix, { after: StartAfter, signal } = {}) {
       let ContinuationToken: string | undefined;
       do {
+        const input = { Bucket, Prefix, StartAfter, ContinuationToken };
         const page = await call(
-          (abortSignal) =>
-            client.send(new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken }), {
-              abortSignal,
-            }),
+          (abortSignal) => client.send(new ListObjectsV2Command(input), { abortSignal }),
           { signal },
         );
         const objects = page.Contents ?? [];
@@ -290,8 +369,39 @@ export function openStorage(options: StorageOptions): Storage {
         ContinuationToken = page.NextContinuationToken;
       } while (ContinuationToken);
     },
-    startMultipart: (key, contentType) => startMultipart(key, contentType),
-    completeMultipart: join,
+    async *listMultiparts(Prefix, signal) {
+      let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
+      do {
+        const input = { Bucket, Prefix, ...marker };
+        const page = await call(
+          (abortSignal) => client.send(new ListMultipartUploadsCommand(input), { abortSignal }),
+          { signal },
+        );
+        const uploads = page.Uploads ?? [];
+        yield uploads.map(({ Key = '', UploadId = '', Initiated = new Date() }) => ({
+          key: Key,
+          uploadId: UploadId,
+          begunAt: Initiated,
+        }));
+        marker = page.IsTruncated
+          ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
+          : {};
+      } while (marker.KeyMarker);
+    },
+    startMultipart: (key, contentType, { hasChecksums = false } = {}) =>
+      startMultipart(key, contentType, { hasChecksums }),
+    async completeMultipart(key, uploadId, parts, byteSize, signal) {
+      const checksums = await checksumsOf(key, uploadId, signal);
+      const told = parts.map(({ partNumber, etag }) => {
+        const checksum = checksums.get(partNumber);
+        return {
+          PartNumber: partNumber,
+          ETag: etag,
+          ...(checksum && { ChecksumSHA256: checksum }),
+        };
+      });
+      await join(key, uploadId, told, byteSize, signal);
+    },
     abortMultipart,
     close: () => client.destroy(),
   };

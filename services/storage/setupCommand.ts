@@ -14,7 +14,8 @@ const { dryRun } = new Command('storage:setup')
   .parse()
   .opts<{ dryRun?: true }>();
 
-const { s3BucketUploads, s3Endpoint, awsRegion, corsOrigins } = loadConfigOrExit('none');
+const config = loadConfigOrExit('none');
+const { s3BucketUploads, s3Endpoint, awsRegion, corsOrigins } = config;
 if (!s3BucketUploads) {
   process.stderr.write('S3_BUCKET_UPLOADS is not set: which bucket?\n');
   process.exit(1);
@@ -22,11 +23,17 @@ if (!s3BucketUploads) {
 const client = new S3Client({
   region: awsRegion,
   ...(s3Endpoint && { endpoint: s3Endpoint, forcePathStyle: true }),
+  ignoreConfiguredEndpointUrls: true,
 });
 if (corsOrigins.length === 0) {
   process.stderr.write('CORS_ORIGINS is empty: pages in browsers will not be able to upload.\n');
 }
-for (const { call, why, input, send } of bucketSetup(s3BucketUploads, corsOrigins)) {
+const longestUploadSeconds = Math.max(config.uploadUrlTtlSeconds, config.uploadMultipartTtlSeconds);
+for (const { call, why, input, send } of bucketSetup(
+  s3BucketUploads,
+  corsOrigins,
+  longestUploadSeconds,
+)) {
   process.stdout.write(`${call}: ${why}\n`);
   if (dryRun) {
     process.stdout.write(`${JSON.stringify(input, null, 2)}\n`);

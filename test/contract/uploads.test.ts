@@ -88,7 +88,7 @@ describeInBrowser('in a browser', () => {
   });
 
   test('the sample for React Native uploads what a picker returned', async () => {
-    const id = await page.evaluate(
+    const outcome = await page.evaluate(
       async ({ api, token }) => {
         const { uploadPicked } = await import('/uploadNative.js' as string);
         const graphql = async (query: string, variables: object) => {
@@ -100,11 +100,15 @@ describeInBrowser('in a browser', () => {
           return ((await response.json()) as Answer).data;
         };
         const uri = URL.createObjectURL(new Blob(['Sell more anvils.']));
-        return uploadPicked(graphql, { uri, fileName: 'note.txt', mimeType: 'text/plain' });
+        const picked = { uri, fileName: 'note.txt', mimeType: 'text/plain' };
+        const seen: number[] = [];
+        const file = await uploadPicked(graphql, picked, (part: number) => seen.push(part));
+        const text = await (await fetch(file.downloadUrl.url)).text();
+        return { status: file.status, text, last: seen.at(-1) };
       },
       { api: ground.api.url, token: ground.token },
     );
-    expect(await ground.settled(id)).toMatchObject({ status: 'READY' });
+    expect(outcome).toEqual({ status: 'READY', text: 'Sell more anvils.', last: 1 });
   });
 
   test('a page of another origin may read nothing of the API', async () => {

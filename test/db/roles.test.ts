@@ -271,6 +271,7 @@ describe('the roles', () => {
       'app_worker app_private.file_to_finalize(app_private.attempt,uuid)',
       'app_worker app_private.file_to_purge(app_private.attempt,uuid)',
       'app_worker app_private.index_document(app_private.attempt,uuid)',
+      'app_worker app_private.is_file_ready(app_private.attempt,text,uuid,text)',
       'app_worker app_private.maintain_audit(app_private.attempt)',
       'app_worker app_private.migration_level()',
       'app_worker app_private.missing_in_clerk(uuid,integer)',
@@ -286,8 +287,10 @@ describe('the roles', () => {
       'app_worker app_private.return_generation(app_private.attempt,uuid,integer)',
       'app_worker app_private.store_embedding(app_private.attempt,uuid,bytea,text,real[])',
       'app_worker app_private.sweep(text,interval)',
+      'app_worker app_private.swept_to(app_private.attempt,text)',
       'app_worker app_private.take_generation(app_private.attempt,uuid)',
       'app_worker app_private.unneeded_objects(app_private.attempt,text[])',
+      'app_worker app_private.unneeded_uploads(app_private.attempt,text[],text[])',
       'app_worker graphile_worker.add_job(text,json,text,timestamp with time zone,integer,text,integer,text[],text)',
       'app_worker graphile_worker.add_jobs(graphile_worker.job_spec[],boolean)',
     ]);

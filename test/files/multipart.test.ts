@@ -8,6 +8,7 @@ import {
   type Payload,
   put,
 } from '../support/files.ts';
+import { until } from '../support/until.ts';
 
 let ground: FileGround;
 beforeAll(async () => {
@@ -43,6 +44,8 @@ async function putParts(
     }),
   );
 }
+
+const rowId = (id: string) => JSON.parse(Buffer.from(id, 'base64').toString())[1] as string;
 
 const complete = (id: string, parts: object[]) =>
   ground.mutate('completeMultipartUpload', { id, parts }, 'file { status }');
@@ -101,15 +104,44 @@ describe('a large file', () => {
       credentials: { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY },
     });
     const url = `${ground.settings.S3_ENDPOINT}/${bucket}/incoming/large`;
-    expect((await fetch(url, { method: 'PUT', body: bytes })).status).toBe(200);
+    const headers = { 'content-encoding': 'gzip', 'content-type': 'text/html' };
+    expect((await fetch(url, { method: 'PUT', body: bytes, headers })).status).toBe(200);
     const source = await storage.head('incoming/large');
     if (!source) throw new Error('Nothing was put.');
-    await storage.copy({ ...source, key: 'incoming/large' }, 'files/large');
+    const to = { key: 'files/large', contentType: 'text/plain' };
+    await storage.copy({ ...source, key: 'incoming/large' }, to);
+    expect(await storage.head('files/large')).toMatchObject({
+      contentType: 'text/plain',
+      contentEncoding: null,
+    });
     const pieces: Buffer[] = [];
     for await (const piece of storage.read('files/large')) pieces.push(piece);
     expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
     for (const key of ['incoming/large', 'files/large']) await storage.remove(key);
     storage.close();
+  });
+
+  test('is completed once, however many say so at once: each gets the same answer', async () => {
+    const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+    const parts = await putParts(file.id);
+    // All of them have begun before the first is done.
+    const holder = await ground.database.superuser.connect();
+    await holder.query('begin');
+    await holder.query('select from app_public.files where id = $1 for update', [rowId(file.id)]);
+    const answers = Array.from({ length: 3 }, () => complete(file.id, parts));
+    await until('all to wait for the row', async () => {
+      const { rows } = await ground.database.superuser.query(
+        `select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'complete_multipart'`,
+      );
+      return rows.length === answers.length;
+    });
+    await holder.query('commit');
+    holder.release();
+    for (const answer of await Promise.all(answers)) {
+      expect(['FINALIZING', 'READY']).toContain(answer.file.status);
+    }
+    expect((await ground.settled(file.id)).status).toBe('READY');
   });
 
   test('can be given up', async () => {
@@ -138,6 +170,7 @@ describe('is refused', () => {
     ['no part', []],
     ['a part before the first', [{ partNumber: 0 }]],
     ['a part after the last', [{ partNumber: 3 }]],
+    ['checksums of some parts alone', [{ partNumber: 1, checksumSha256: 'x' }, { partNumber: 2 }]],
     ['more than a hundred', Array.from({ length: 101 }, () => ({ partNumber: 1 }))],
   ])('%s', async (_, parts) => {
     const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });

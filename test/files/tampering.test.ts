@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { signIn } from '../support/api.ts';
 import { declarationOf, type FileGround, openFileGround, put } from '../support/files.ts';
@@ -191,6 +192,53 @@ describe('finalize', () => {
       const response = await fetch(url ?? '');
       expect(Buffer.from(await response.arrayBuffer())).toEqual(bytes);
     }
+  });
+});
+
+describe('a header that the signature does not bind', () => {
+  const text = Buffer.from('Sell less anvils. '.repeat(100));
+
+  test.each([
+    ['gzip', gzipSync(text)],
+    ['br', brotliCompressSync(text)],
+  ])(
+    'such as Content-Encoding: %s reaches no reader: they get the bytes that were declared',
+    async (encoding, packed) => {
+      const { file, upload } = await ground.presign(packed, {
+        contentType: 'application/octet-stream',
+      });
+      const { status } = await put(upload, packed, { 'content-encoding': encoding });
+      expect(status).toBe(200);
+      const ready = await finalize(file.id);
+      expect(ready.status).toBe('READY');
+      // As browsers do, fetch decodes what is said to be encoded.
+      const response = await fetch(ready.downloadUrl?.url ?? '');
+      expect(response.headers.get('content-encoding')).toBeNull();
+      expect(Buffer.from(await response.arrayBuffer())).toEqual(packed);
+    },
+  );
+
+  test('leaves no trace on the object of a ready file', async () => {
+    const sent = {
+      'cache-control': 'no-store',
+      'content-disposition': 'inline; filename="evil.html"',
+      'content-encoding': 'identity',
+      'content-language': 'xx',
+      expires: 'Thu, 01 Jan 1970 00:00:00 GMT',
+      'x-amz-acl': 'public-read',
+      'x-amz-meta-owner': 'user_mallory',
+      'x-amz-storage-class': 'GLACIER',
+      'x-amz-tagging': 'a=b',
+      'x-amz-website-redirect-location': 'https://evil.example.com/',
+    };
+    const { file, upload } = await ground.presign(bytes);
+    expect((await put(upload, bytes, sent)).status).toBe(200);
+    const { status, downloadUrl } = await finalize(file.id);
+    expect(status).toBe('READY');
+    // Without a signature, the local store answers just what it keeps.
+    const { headers } = await fetch((downloadUrl?.url ?? '').split('?')[0] ?? '');
+    expect(headers.get('content-type')).toBe('text/plain');
+    for (const name of Object.keys(sent)) expect([name, headers.get(name)]).toEqual([name, null]);
   });
 });
 

@@ -5,10 +5,13 @@ import type { AddressInfo } from 'node:net';
 /** What befalls requests to a store. */
 export type StoreFault = 'none' | '500' | '503' | 'reset' | 'hang' | 'slow' | 'cut';
 
+/** What a store says no with, to each request whose method and URL are so. */
+export type StoreRefusal = { status: number; code: string; to: RegExp };
+
 /** A way to a store that can be bad. */
 export type FaultyStore = {
   url: string;
-  fault: StoreFault;
+  fault: StoreFault | StoreRefusal;
   /** Requests that came while it was bad. */
   readonly hit: number;
   close(): Promise<void>;
@@ -18,12 +21,22 @@ export type FaultyStore = {
 export async function openFaultyStore(target: string): Promise<FaultyStore> {
   let hit = 0;
   const server = createServer((request, response) => {
-    if (way.fault !== 'none') hit += 1;
-    switch (way.fault) {
+    const { fault } = way;
+    const isHit =
+      typeof fault === 'object'
+        ? fault.to.test(`${request.method} ${request.url}`)
+        : fault !== 'none';
+    if (isHit) hit += 1;
+    if (isHit && typeof fault === 'object') {
+      request.resume();
+      response.writeHead(fault.status, { 'Content-Type': 'application/xml' });
+      return void response.end(`<Error><Code>${fault.code}</Code></Error>`);
+    }
+    switch (fault) {
       case '500':
       case '503':
         request.resume();
-        response.writeHead(Number(way.fault), { 'Content-Type': 'text/html' });
+        response.writeHead(Number(fault), { 'Content-Type': 'text/html' });
         return void response.end('<html>not XML</html>');
       case 'reset':
         return void request.socket.resetAndDestroy();
@@ -31,7 +44,6 @@ export async function openFaultyStore(target: string): Promise<FaultyStore> {
         return;
       default:
     }
-    const fault = way.fault;
     const { hostname, port } = new URL(target);
     const onward = send(
       { hostname, port, path: request.url, method: request.method, headers: request.headers },
@@ -58,7 +70,7 @@ export async function openFaultyStore(target: string): Promise<FaultyStore> {
   const { port } = server.address() as AddressInfo;
   const way = {
     url: `http://127.0.0.1:${port}`,
-    fault: 'none' as StoreFault,
+    fault: 'none' as FaultyStore['fault'],
     get hit() {
       return hit;
     },

@@ -34,6 +34,8 @@ export type FileGround = {
   idle(): Promise<void>;
   /** Keys of all objects. */
   keys(): Promise<string[]>;
+  /** Keys of uploads in parts that were begun, and neither completed nor given up. */
+  begunUploads(): Promise<string[]>;
   close(): Promise<void>;
 };
 
@@ -160,6 +162,11 @@ export async function openFileGround(
     async keys() {
       const keys: string[] = [];
       for await (const page of storage.list('')) keys.push(...page.map(({ key }) => key));
+      return keys.sort();
+    },
+    async begunUploads() {
+      const keys: string[] = [];
+      for await (const page of storage.listMultiparts('')) keys.push(...page.map(({ key }) => key));
       return keys.sort();
     },
     async close() {

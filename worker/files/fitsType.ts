@@ -23,9 +23,20 @@ const isFree =
   /^(?:text\/|application\/(?:json|xml|.+\+xml|.+\+json|octet-stream)|image\/svg\+xml)/;
 
 /**
+ * Bytes that stand in no text, as the MIME sniffing standard has them. Formats that are told by
+ * two or three letters, such as `BM` or `ID3`, have some of these right after them.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+const binaryByte = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
+
+/** Formats that may be all text, and yet are taken for what they are by whoever reads them. */
+const isTextual = /^application\/(?:pdf|rtf)$/;
+
+/**
  * Whether a file may be of the type it was declared as, by its first bytes. A type that
- * is told by its first bytes has to have them; text must not look like anything else;
- * `application/octet-stream` may be anything.
+ * is told by its first bytes has to have them; text must not look like anything else, though it
+ * may begin with letters that some other type begins with; `application/octet-stream` may be
+ * anything.
  */
 export async function fitsType(firstBytes: Buffer, contentType: string): Promise<boolean> {
   const declared = contentType.split(';')[0]?.trim() ?? '';
@@ -34,5 +45,7 @@ export async function fitsType(firstBytes: Buffer, contentType: string): Promise
   if (sniffed === undefined) {
     return isFree.test(declared) || !supportedMimeTypes.has(declared as never);
   }
-  return sniffed === declared || (containers[sniffed]?.test(declared) ?? false);
+  if (sniffed === declared || containers[sniffed]?.test(declared)) return true;
+  const readsAsText = !isTextual.test(sniffed) && !binaryByte.test(firstBytes.toString('latin1'));
+  return isFree.test(declared) && readsAsText;
 }

@@ -34,7 +34,8 @@ export async function inspectBytes(
   signal: AbortSignal,
 ): Promise<Verdict> {
   if (object.byteSize !== declared.byteSize) return rejected('UPLOAD_SIZE_MISMATCH');
-  if (!isSameType(object.contentType, declared.contentType)) {
+  // With an encoding, readers would be told to make other bytes of these.
+  if (!isSameType(object.contentType, declared.contentType) || object.contentEncoding !== null) {
     return rejected('UPLOAD_TYPE_MISMATCH');
   }
   if (object.checksumSha256 !== null && object.checksumSha256 !== declared.checksumSha256) {
@@ -70,8 +71,8 @@ export async function inspectBytes(
 const rejected = (error: ErrorCode): Verdict => ({ isAsDeclared: false, error });
 const noSize = { width: null, height: null };
 
-/** Stores write parameters in ways of their own. */
-function isSameType(one: string, other: string): boolean {
+/** Whether two media types are one: stores write parameters in ways of their own. */
+export function isSameType(one: string, other: string): boolean {
   const normal = (text: string) => text.toLowerCase().replaceAll(' ', '');
   return normal(one) === normal(other);
 }

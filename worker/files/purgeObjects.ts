@@ -36,7 +36,7 @@ export async function purgeObjects(
   }
   await storage.remove(wanted.incoming_key, signal);
   let objects = 1;
-  for await (const page of storage.list(wanted.object_prefix, signal)) {
+  for await (const page of storage.list(wanted.object_prefix, { signal })) {
     for (const { key } of page) {
       if (key === wanted.object_key) continue;
       await storage.remove(key, signal);

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { RowhouseError } from '../../platform/errors/registry.ts';
-import { isMissing, StorageError } from '../../services/storage/StorageError.ts';
-import { inspectBytes, type Verdict } from '../files/inspectBytes.ts';
+import { arePartsWrong, isMissing, StorageError } from '../../services/storage/StorageError.ts';
+import { inspectBytes, isSameType, type Verdict } from '../files/inspectBytes.ts';
+import { isListed } from '../files/isListed.ts';
 import { purgeObjects } from '../files/purgeObjects.ts';
 import type { FileServices } from '../files/services.ts';
 import { defineTask, type Task } from '../task.ts';
@@ -69,23 +70,38 @@ export function makeFilesFinalize(services: FileServices): Task {
 }
 
 async function findOut(services: FileServices, file: File, signal: AbortSignal): Promise<Found> {
+  try {
+    return await lookAt(services, file, signal);
+  } catch (error) {
+    // What the store refuses says nothing about the file: it is asked again, once permissions
+    // are back or whoever replaced the object is done.
+    if (!(error instanceof StorageError)) throw error;
+    const code = error.kind === 'refused' ? 'UNAVAILABLE' : 'CONFLICT';
+    throw new RowhouseError(code, { cause: error });
+  }
+}
+
+async function lookAt(services: FileServices, file: File, signal: AbortSignal): Promise<Found> {
   const { storage } = services;
   const isJoined = await joinParts(services, file, signal);
   const incoming = isJoined ? await storage.head(file.incoming_key, signal) : null;
-  if (!incoming) return { verdict: { isAsDeclared: false, error: 'UPLOAD_MISSING' } };
+  if (!incoming) {
+    if (isJoined && (await isListed(storage, file.incoming_key, signal))) {
+      throw new RowhouseError('CONFLICT');
+    }
+    return { verdict: { isAsDeclared: false, error: 'UPLOAD_MISSING' } };
+  }
   // Before any bytes are moved: most of what is wrong shows here.
   if (incoming.byteSize !== file.byte_size) {
     return { verdict: { isAsDeclared: false, error: 'UPLOAD_SIZE_MISMATCH' } };
   }
+  if (!isSameType(incoming.contentType, file.content_type)) {
+    return { verdict: { isAsDeclared: false, error: 'UPLOAD_TYPE_MISMATCH' } };
+  }
 
   const key = `${file.object_prefix}${randomUUID()}`;
-  try {
-    await storage.copy({ ...incoming, key: file.incoming_key }, key, signal);
-  } catch (error) {
-    // It was replaced or deleted between the two calls: look again.
-    if (error instanceof StorageError) throw new RowhouseError('CONFLICT', { cause: error });
-    throw error;
-  }
+  const to = { key, contentType: file.content_type };
+  await storage.copy({ ...incoming, key: file.incoming_key }, to, signal);
   const object = await storage.head(key, signal);
   if (!object) throw new RowhouseError('CONFLICT');
   const declared = {
@@ -97,7 +113,7 @@ async function findOut(services: FileServices, file: File, signal: AbortSignal):
   return { verdict, key, version: object.version, etag: object.etag };
 }
 
-/** Joins what was uploaded in parts. False where a part is not there. */
+/** Joins what was uploaded in parts. False where a part is not there, or not as the client said. */
 async function joinParts(
   { storage }: FileServices,
   { incoming_key: key, multipart_upload_id: uploadId, parts, byte_size: byteSize }: File,
@@ -110,7 +126,7 @@ async function joinParts(
   } catch (error) {
     // Or joins them now.
     if (isMissing(error)) return true;
-    if (error instanceof StorageError) return false;
+    if (arePartsWrong(error)) return false;
     throw error;
   }
   return true;

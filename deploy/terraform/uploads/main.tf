@@ -18,6 +18,17 @@ variable "cors_origins" {
   default     = []
 }
 
+variable "multipart_ttl_seconds" {
+  type        = number
+  description = "How long an upload in parts waits to be completed: UPLOAD_MULTIPART_TTL_SECONDS."
+  default     = 86400
+}
+
+locals {
+  # As long as an upload may take, two days to verify it, and one more.
+  kept_days = ceil(var.multipart_ttl_seconds / 86400) + 3
+}
+
 resource "aws_s3_bucket" "uploads" {
   bucket = var.bucket
 }
@@ -89,13 +100,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
       prefix = "incoming/"
     }
     expiration {
-      days = 3
+      days = local.kept_days
     }
     noncurrent_version_expiration {
       noncurrent_days = 1
     }
     abort_incomplete_multipart_upload {
-      days_after_initiation = 3
+      days_after_initiation = local.kept_days
     }
   }
 
@@ -107,6 +118,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
     }
     noncurrent_version_expiration {
       noncurrent_days = 30
+    }
+    expiration {
+      expired_object_delete_marker = true
     }
     abort_incomplete_multipart_upload {
       days_after_initiation = 3
@@ -149,7 +163,11 @@ data "aws_iam_policy_document" "worker" {
     ]
   }
   statement {
-    actions   = ["s3:ListBucket"]
+    actions   = ["s3:ListMultipartUploadParts"]
+    resources = ["${aws_s3_bucket.uploads.arn}/incoming/*"]
+  }
+  statement {
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     resources = [aws_s3_bucket.uploads.arn]
   }
 }
