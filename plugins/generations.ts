@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCodes, notAllowed, RowhouseError } from '../platform/errors/registry.ts';
+import {
+  type ErrorCode,
+  errorCodes,
+  notAllowed,
+  RowhouseError,
+} from '../platform/errors/registry.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import type { Observe } from '../platform/observer.ts';
 import type { AiService } from '../services/ai/openAiService.ts';
-import type { Outcome, ProduceText, Work } from '../services/ai/produceText.ts';
+import type { Outcome, ProduceText, Unfinished, Work } from '../services/ai/produceText.ts';
+import { whoAsks } from '../services/ai/whoAsks.ts';
 import './context.ts';
 
 /** What the API knows of generations. */
@@ -81,7 +87,9 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   const running = new Map<string, Promise<void>>();
 
   async function create(asked: Asked, isNow: boolean, caller: Caller): Promise<Created & Work> {
-    const { prompt, documentId, idempotencyKey = null } = asked;
+    const { documentId, idempotencyKey = null } = asked;
+    // As Postgres keeps it, where half a character is none: under one key goes one prompt.
+    const prompt = asked.prompt.toWellFormed();
     const maxTokens = asked.maxTokens ?? Math.min(usualMaxTokens, limits.maxTokens);
     const room = maxBytes - Buffer.byteLength(prompt);
     if (room < 0) throw notAllowed('prompt', null);
@@ -104,29 +112,22 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   }
 
   async function run(work: Created & Work, endsAtMs: number, caller: Caller): Promise<void> {
-    const { orgId } = caller;
     const startedMs = performance.now();
-    let outcome: Outcome;
-    try {
-      if (ai.isBusy(orgId)) throw new RowhouseError('AI_UNAVAILABLE');
-      const deadlineMs = endsAtMs - startedMs;
-      if (deadlineMs < leastMs) throw new RowhouseError('AI_TIMEOUT');
-      outcome = await produce(work, {
-        orgId,
-        userId: pseudonym(caller.userId),
-        traceparent: traceparentOf(caller.traceId),
-        deadlineMs,
-      });
-    } catch (error) {
+    const orgHash = pseudonym(caller.orgId);
+    const outcome = await produceUntil(work, endsAtMs, caller);
+    if (outcome.status === 'UNFINISHED') {
+      const { error, used = {} } = outcome;
       // Whatever it was, the job may do better, and says what it was where it does not.
       const known = error instanceof RowhouseError;
       observe({
         type: 'generationHandedOff',
         reason: known ? error.code : 'INTERNAL',
         ...(!known && { error }),
-        orgHash: pseudonym(orgId),
+        orgHash,
       });
-      await whileAway(() => caller.query(handOffSql, [work.id, work.attempt]));
+      await whileAway(() =>
+        caller.query(handOffSql, [work.id, work.attempt, JSON.stringify(used)]),
+      );
       return;
     }
     const values = [work.id, work.attempt, JSON.stringify(outcome)];
@@ -138,8 +139,25 @@ export function makeGenerations(options: GenerationsOptions): Generations {
       errorCode: outcome.errorCode ?? null,
       durationMs: performance.now() - startedMs,
       costMicros: outcome.used?.costMicros ?? 0,
-      orgHash: pseudonym(orgId),
+      orgHash,
     });
+  }
+
+  /** Unfinished without asking, where that would be of no use. */
+  async function produceUntil(
+    work: Work,
+    endsAtMs: number,
+    { orgId, userId, traceId }: Caller,
+  ): Promise<Outcome | Unfinished> {
+    const caller = whoAsks(pseudonym, orgId, userId);
+    const unfinished = (code: ErrorCode): Unfinished => ({
+      status: 'UNFINISHED',
+      error: new RowhouseError(code),
+    });
+    if (ai.isBusy(caller.orgId)) return unfinished('AI_UNAVAILABLE');
+    const deadlineMs = endsAtMs - performance.now();
+    if (deadlineMs < leastMs) return unfinished('AI_TIMEOUT');
+    return produce(work, { ...caller, traceparent: traceparentOf(traceId), deadlineMs });
   }
 
   /** Waits for a generation that another request has begun. */
@@ -234,7 +252,7 @@ export function required(generations: Generations | undefined): Generations {
 const overBudget = 'RW402';
 const createSql = 'select * from app_hidden.create_generation($1, $2, $3, $4, $5, $6, $7)';
 const finishSql = 'select app_hidden.finish_generation($1, $2, $3) as has_ended';
-const handOffSql = 'select app_hidden.hand_off_generation($1, $2)';
+const handOffSql = 'select app_hidden.hand_off_generation($1, $2, $3)';
 const cancelSql = 'select app_hidden.cancel_generation($1) as is_done';
 const statusSql = 'select status from app_public.generations where id = $1';
 const documentSql = 'select title, body from app_public.documents where id = $1';
