@@ -20,8 +20,6 @@ export type Generations = {
   start(asked: Asked, caller: Caller): Promise<string>;
   /** @throws RowhouseError `NOT_FOUND` where the caller may cancel none such. */
   cancel(id: string, caller: Caller): Promise<void>;
-  /** What generations of an organization may cost in a month, in millionths, where it has no budget of its own. */
-  budgetMicros: number;
   /** Waits for what still runs. */
   close(): Promise<void>;
 };
@@ -37,6 +35,8 @@ export type Asked = {
 
 /** Who asks. */
 export type Caller = {
+  /** The same for all that one request asks for. */
+  request: object;
   orgId: string;
   userId: string;
   /** Of the trace of the request; '' for none. */
@@ -49,7 +49,7 @@ export type Caller = {
 export type GenerationsOptions = {
   ai: Pick<AiService, 'isBusy'>;
   produce: ProduceText;
-  /** For an answer in the request, all calls together. */
+  /** For the answer to a request, all that it asks for together. */
   timeoutMs: number;
   /** With the text of the document. */
   maxPromptTokens: number;
@@ -85,6 +85,8 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   const settings = JSON.stringify({ ...limits, takeOverAfterMs: timeoutMs + marginMs });
   /** Those that run in this process, by their id. */
   const running = new Map<string, Promise<void>>();
+  /** When requests have to be answered, by the clock of `performance`. */
+  const ends = new WeakMap<object, number>();
 
   async function create(asked: Asked, isNow: boolean, caller: Caller): Promise<Created & Work> {
     const { documentId, idempotencyKey = null } = asked;
@@ -178,9 +180,9 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   }
 
   return {
-    budgetMicros: limits.budgetMicros,
     async generate(asked, caller) {
-      const endsAtMs = performance.now() + timeoutMs;
+      const endsAtMs = ends.get(caller.request) ?? performance.now() + timeoutMs;
+      ends.set(caller.request, endsAtMs);
       const created = await create(asked, true, caller);
       const { id, is_new: isNew, status } = created;
       if (status !== 'RUNNING') return id;
