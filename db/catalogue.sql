@@ -238,6 +238,7 @@ table app_public.document_embeddings  -- row-level security, forced
   constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
   constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
   constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
+  CREATE STATISTICS app_public.document_embeddings_vector_stat ON cardinality(vector) FROM app_public.document_embeddings
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.document_embeddings FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
 table app_public.documents  -- row-level security, forced
@@ -501,8 +502,8 @@ create policy insert_embedder on app_public.document_embeddings for insert to ro
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy select_embedder on app_public.document_embeddings for select to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy select_member on app_public.document_embeddings for select to app_user
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_reader on app_public.document_embeddings for select to app_user
+  using (( SELECT d.id FROM app_public.documents d WHERE ((d.org_id = document_embeddings.org_id) AND (d.id = document_embeddings.document_id))) IS NOT NULL);
 create policy update_embedder on app_public.document_embeddings for update to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
@@ -1117,7 +1118,7 @@ RETURN ((lpad(to_hex((LEAST(('281474976710655'::bigint)::numeric, GREATEST((0)::
 ;
 grant execute on function app_hidden.first_uuid_at(timestamp with time zone) to app_user;
 
-CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, taken integer)
+CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, taken integer, used jsonb DEFAULT '{}'::jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1136,10 +1137,11 @@ begin
     return false;
   end if;
   if generation.status = 'CANCELED' then
-    perform app_private.settle_generation(org, generation.id);
+    perform app_private.settle_generation(org, generation.id, hand_off_generation.used);
     perform app_private.drop_generation_job(generation.id);
     return false;
   end if;
+  perform app_private.note_generation_cost(org, generation.id, hand_off_generation.used);
   update app_public.generations as g set status = 'QUEUED' where g.org_id = org and g.id = generation.id;
   -- A worker may be about to take it.
   if not exists (
@@ -1152,7 +1154,7 @@ begin
 end;
 $function$
 ;
-grant execute on function app_hidden.hand_off_generation(uuid,integer) to app_user;
+grant execute on function app_hidden.hand_off_generation(uuid,integer,jsonb) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.has_permission(permission text)
  RETURNS boolean
@@ -1754,7 +1756,8 @@ begin
   loop
     perform pg_catalog.set_config('jwt.org_id', settings.reached_org, true);
     for document in
-      select d.id, e.document_id is null as is_missing
+      select d.id, e.content_hash is distinct from
+        pg_catalog.sha256(pg_catalog.convert_to(app_private.embedded_text(d.title, d.body), 'UTF8')) as is_missing
       from app_public.documents as d
       left join app_public.document_embeddings as e on e.org_id = d.org_id and e.document_id = d.id
       where d.org_id = settings.reached_org and d.id > settings.reached_id
@@ -2357,6 +2360,17 @@ $function$
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.note_generation_cost(org_id text, generation_id uuid, used jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO ''
+BEGIN ATOMIC
+ UPDATE app_private.ai_ledger l SET cost_micros = ((note_generation_cost.used ->> 'costMicros'::text))::bigint, prompt_tokens = ((note_generation_cost.used ->> 'promptTokens'::text))::bigint, completion_tokens = ((note_generation_cost.used ->> 'completionTokens'::text))::bigint, latency_ms = ((note_generation_cost.used ->> 'latencyMs'::text))::bigint, provider = (note_generation_cost.used ->> 'provider'::text), model = (note_generation_cost.used ->> 'model'::text)
+   WHERE ((l.org_id = note_generation_cost.org_id) AND (l.generation_id = note_generation_cost.generation_id) AND (l.settled_at IS NULL) AND (note_generation_cost.used ? 'costMicros'::text));
+END
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.open_reconciliation()
  RETURNS app_private.clerk_reconciliations
  LANGUAGE plpgsql
@@ -2394,6 +2408,38 @@ BEGIN ATOMIC
 END
 ;
 -- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.postpone_attempt(attempt app_private.attempt, pause_ms bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  postponed record;
+begin
+  perform app_private.enter_attempt(postpone_attempt.attempt);
+  select j.id, j.job_queue_id, j.locked_by, pg_catalog.now() - j.created_at as age into postponed
+  from graphile_worker._private_jobs as j
+  where j.id = (postpone_attempt.attempt).job_id;
+  if postponed.age > interval '1 day' then
+    return false;
+  end if;
+  update graphile_worker._private_jobs as j
+  set locked_by = null, locked_at = null, updated_at = pg_catalog.now(),
+    attempts = j.attempts - 1, revision = j.revision + 1,
+    -- Not all at once, or the same few would find a place each time.
+    run_at = pg_catalog.now() + (1 + pg_catalog.random() / 2) * greatest(
+      interval '1 second', least(interval '1 minute', postponed.age / 4), postpone_attempt.pause_ms * interval '1 millisecond'),
+    priority = greatest(j.priority, app_private.next_turn(j.payload ->> 'orgId'))
+  where j.id = postponed.id;
+  update graphile_worker._private_job_queues as q set locked_by = null, locked_at = null
+  where q.id = postponed.job_queue_id and q.locked_by = postponed.locked_by;
+  return true;
+end;
+$function$
+;
+grant execute on function app_private.postpone_attempt(app_private.attempt,bigint) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.provision(user_id text, email text, user_name text, org_id text, org_slug text, org_role text)
  RETURNS void
@@ -2700,22 +2746,35 @@ $function$
 ;
 grant execute on function app_private.retry_jobs(bigint[]) to app_worker;
 
-CREATE OR REPLACE FUNCTION app_private.return_generation(attempt app_private.attempt, generation_id uuid, taken integer)
+CREATE OR REPLACE FUNCTION app_private.return_generation(attempt app_private.attempt, generation_id uuid, taken integer, used jsonb DEFAULT '{}'::jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  generation app_public.generations;
 begin
   perform app_private.enter_organization(return_generation.attempt);
-  update app_public.generations as g set status = 'QUEUED'
+  select g.* into generation from app_public.generations as g
   where g.org_id = (select app_hidden.current_org_id()) and g.id = return_generation.generation_id
-    and g.attempt = return_generation.taken and g.status = 'RUNNING';
-  return found;
+    and g.attempt = return_generation.taken and g.status in ('RUNNING', 'CANCELED')
+  for no key update;
+  if not found then
+    return false;
+  end if;
+  if generation.status = 'CANCELED' then
+    perform app_private.settle_generation(generation.org_id, generation.id, return_generation.used);
+    return false;
+  end if;
+  perform app_private.note_generation_cost(generation.org_id, generation.id, return_generation.used);
+  update app_public.generations as g set status = 'QUEUED'
+  where g.org_id = generation.org_id and g.id = generation.id;
+  return true;
 end;
 $function$
 ;
-grant execute on function app_private.return_generation(app_private.attempt,uuid,integer) to app_worker;
+grant execute on function app_private.return_generation(app_private.attempt,uuid,integer,jsonb) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.return_jobs(worker_ids text[], held bigint[], older_than interval)
  RETURNS integer
@@ -2761,14 +2820,9 @@ AS $function$
 declare
   booked app_private.ai_ledger;
 begin
+  perform app_private.note_generation_cost(settle_generation.org_id, settle_generation.generation_id, settle_generation.used);
   update app_private.ai_ledger as l
-  set settled_at = pg_catalog.now(),
-    cost_micros = coalesce((used ->> 'costMicros')::bigint, 0),
-    prompt_tokens = coalesce((used ->> 'promptTokens')::bigint, 0),
-    completion_tokens = coalesce((used ->> 'completionTokens')::bigint, 0),
-    latency_ms = (used ->> 'latencyMs')::bigint,
-    provider = used ->> 'provider',
-    model = used ->> 'model'
+  set settled_at = pg_catalog.now()
   where l.org_id = settle_generation.org_id and l.generation_id = settle_generation.generation_id and l.settled_at is null
   returning l.* into booked;
   if not found then
@@ -2878,7 +2932,7 @@ $function$
 ;
 grant execute on function app_private.swept_to(app_private.attempt,text) to app_worker;
 
-CREATE OR REPLACE FUNCTION app_private.take_generation(attempt app_private.attempt, generation_id uuid)
+CREATE OR REPLACE FUNCTION app_private.take_generation(attempt app_private.attempt, generation_id uuid, default_budget_micros bigint DEFAULT NULL::bigint)
  RETURNS TABLE(prompt text, document_text text, max_tokens integer, taken integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -2886,26 +2940,40 @@ CREATE OR REPLACE FUNCTION app_private.take_generation(attempt app_private.attem
 AS $function$
 #variable_conflict use_column
 declare
+  org text;
   generation app_public.generations;
 begin
   perform app_private.enter_organization(take_generation.attempt);
+  org := app_hidden.current_org_id();
   select g.* into generation from app_public.generations as g
-  where g.org_id = (select app_hidden.current_org_id()) and g.id = take_generation.generation_id
+  where g.org_id = org and g.id = take_generation.generation_id
   for no key update;
   perform app_private.enter_attempt(take_generation.attempt);
   if generation.id is null or generation.status not in ('QUEUED', 'RUNNING') then
-    perform app_private.settle_generation((select app_hidden.current_org_id()), take_generation.generation_id);
+    perform app_private.settle_generation(org, take_generation.generation_id);
+    return;
+  end if;
+  if exists (
+    select from app_private.ai_ledger as l
+    join app_private.ai_months as m on m.org_id = l.org_id and m.month = l.month
+    left join app_private.ai_settings as s on s.org_id = l.org_id
+    where l.org_id = org and l.generation_id = generation.id
+      and m.cost_micros + l.reserved_micros > coalesce(s.monthly_budget_micros, take_generation.default_budget_micros)
+  ) then
+    update app_public.generations as g set status = 'FAILED', error_code = 'AI_BUDGET_EXCEEDED'
+    where g.org_id = org and g.id = generation.id;
+    perform app_private.settle_generation(org, generation.id);
     return;
   end if;
   return query
     update app_public.generations as g
     set status = 'RUNNING', attempt = g.attempt + 1
-    where g.org_id = generation.org_id and g.id = generation.id
+    where g.org_id = org and g.id = generation.id
     returning g.prompt, g.document_text, g.max_tokens, g.attempt;
 end;
 $function$
 ;
-grant execute on function app_private.take_generation(app_private.attempt,uuid) to app_worker;
+grant execute on function app_private.take_generation(app_private.attempt,uuid,bigint) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.tg__audit()
  RETURNS trigger
@@ -3009,11 +3077,15 @@ CREATE OR REPLACE FUNCTION app_private.tg_dead_letters__fail_generation()
  SECURITY DEFINER
  SET search_path TO ''
 AS $function$
+declare
+  generation_id uuid;
 begin
-  update app_public.generations as g set status = 'FAILED', error_code = new.error_code
-  where g.org_id = new.org_id and g.id::text = new.subject and g.status in ('QUEUED', 'RUNNING');
-  if found then
-    perform app_private.settle_generation(new.org_id, new.subject::uuid);
+  -- Of a job that somebody has added by hand it may be anything.
+  if pg_catalog.pg_input_is_valid(new.subject, 'uuid') then
+    generation_id := new.subject::uuid;
+    update app_public.generations as g set status = 'FAILED', error_code = new.error_code
+    where g.org_id = new.org_id and g.id = generation_id and g.status in ('QUEUED', 'RUNNING');
+    perform app_private.settle_generation(new.org_id, generation_id);
   end if;
   return null;
 end;

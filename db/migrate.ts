@@ -22,11 +22,12 @@ const lockKey = '7218930017263045';
 /** A migration that waits for a lock makes everyone behind it wait too: better to fail and be tried again. */
 const pgSettings = { lock_timeout: '10s' };
 const queueSql = readFileSync(new URL('./queue.sql', import.meta.url), 'utf8');
+const vectorsSql = readFileSync(new URL('./vectors.sql', import.meta.url), 'utf8');
 const migrationsFolder = fileURLToPath(new URL('../migrations', import.meta.url));
 
 /**
  * Brings a database to the committed migrations, and graphile-worker's schema
- * with it: roles, queue, migrations, logins. Each step does nothing where it is
+ * with it: roles, queue, migrations, pgvector's use, logins. Each step does nothing where it is
  * done already, so a deployer that was killed is followed by one that goes on.
  *
  * Any number of deployers may call it at once: one works, the others wait.
@@ -44,6 +45,8 @@ export async function migrate(options: MigrateOptions): Promise<void> {
     await runCommitted({ connectionString: ownerUrl, migrationsFolder, logger, pgSettings });
     // Its policies and triggers call functions of ours.
     await owner.query(queueSql);
+    // pgvector may have come since.
+    await owner.query(vectorsSql);
     await makePartitions(owner, onProgress);
     const after = await lastMigration(owner);
     if (after !== before) {

@@ -61,6 +61,7 @@ function toLine(observation: Observation): Line {
       const withError = error === undefined ? job : { ...job, err: error };
       const level = {
         succeeded: 'info',
+        postponed: 'debug',
         interrupted: 'warn',
         failed: 'warn',
         dead: 'error',

@@ -92,8 +92,11 @@ export type JobFinished = {
   jobId: string;
   attempt: number;
   durationMs: number;
-  /** `failed` is tried again, `dead` is not; `interrupted` went back to the queue, or to another worker. */
-  outcome: 'succeeded' | 'failed' | 'dead' | 'interrupted';
+  /**
+   * `failed` is tried again, `dead` is not; `interrupted` went back to the queue, or to another
+   * worker; `postponed` could not begin, and was no attempt.
+   */
+  outcome: 'succeeded' | 'failed' | 'dead' | 'interrupted' | 'postponed';
   error?: unknown;
   orgHash: string | null;
 };

@@ -2,7 +2,6 @@ import { type PgSelectSingleStep, withPgClient } from 'postgraphile/@dataplan/pg
 import { context, object } from 'postgraphile/grafast';
 import { extendSchema } from 'postgraphile/utils';
 import { RowhouseError } from '../platform/errors/registry.ts';
-import { required } from './generations.ts';
 
 /** `Organization.aiUsage`: what generations have cost, for those who manage them. */
 export const AiUsagePlugin = extendSchema((build) => {
@@ -70,14 +69,13 @@ export const AiUsagePlugin = extendSchema((build) => {
             const $asked = object({
               id: $organization.get('id'),
               month: fieldArgs.getRaw('month'),
-              generations: context().get('generations'),
+              budgetMicros: context().get('aiBudgetMicros'),
             });
             return withPgClient(organizations.executor, $asked, async (client, asked) => {
               const month = monthOf(asked.month);
-              const { budgetMicros } = required(asked.generations);
               const { rows } = await client.query<Usage>({
                 text: 'select * from app_hidden.ai_usage($1, $2::date, $3)',
-                values: [asked.id, `${month}-01`, budgetMicros],
+                values: [asked.id, `${month}-01`, asked.budgetMicros],
               });
               const [usage] = rows;
               return usage ? { ...told(usage), month } : null;

@@ -178,10 +178,12 @@ type Input = {
 };
 
 /** Who asks, in a scope that does not end when the client leaves: what was accepted goes on to its end. */
-function callerOf({ claims, requestId, pgSettings: scope, withPgClient }: Grafast.Context): Caller {
+function callerOf(request: Grafast.Context): Caller {
+  const { claims, requestId, pgSettings: scope, withPgClient } = request;
   const traceId = (scope as Record<string, string> | null)?.['app.trace_id'] ?? '';
   const settings = pgSettings(claims, requestId, 'write', traceId);
   return {
+    request,
     orgId: claims.orgId,
     userId: claims.userId,
     traceId,

@@ -13,6 +13,8 @@ declare global {
       uploads?: Uploads | undefined;
       /** Absent where no AI service is configured. */
       generations?: Generations | undefined;
+      /** What an organization's generations may cost in a month, in millionths, where it has no budget of its own. */
+      aiBudgetMicros: number;
     }
   }
 }

@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCodes, notAllowed, RowhouseError } from '../platform/errors/registry.ts';
+import {
+  type ErrorCode,
+  errorCodes,
+  notAllowed,
+  RowhouseError,
+} from '../platform/errors/registry.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import type { Observe } from '../platform/observer.ts';
 import type { AiService } from '../services/ai/openAiService.ts';
-import type { Outcome, ProduceText, Work } from '../services/ai/produceText.ts';
+import type { Outcome, ProduceText, Unfinished, Work } from '../services/ai/produceText.ts';
+import { whoAsks } from '../services/ai/whoAsks.ts';
 import './context.ts';
 
 /** What the API knows of generations. */
@@ -14,8 +20,6 @@ export type Generations = {
   start(asked: Asked, caller: Caller): Promise<string>;
   /** @throws RowhouseError `NOT_FOUND` where the caller may cancel none such. */
   cancel(id: string, caller: Caller): Promise<void>;
-  /** What generations of an organization may cost in a month, in millionths, where it has no budget of its own. */
-  budgetMicros: number;
   /** Waits for what still runs. */
   close(): Promise<void>;
 };
@@ -31,6 +35,8 @@ export type Asked = {
 
 /** Who asks. */
 export type Caller = {
+  /** The same for all that one request asks for. */
+  request: object;
   orgId: string;
   userId: string;
   /** Of the trace of the request; '' for none. */
@@ -43,7 +49,7 @@ export type Caller = {
 export type GenerationsOptions = {
   ai: Pick<AiService, 'isBusy'>;
   produce: ProduceText;
-  /** For an answer in the request, all calls together. */
+  /** For the answer to a request, all that it asks for together. */
   timeoutMs: number;
   /** With the text of the document. */
   maxPromptTokens: number;
@@ -79,9 +85,13 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   const settings = JSON.stringify({ ...limits, takeOverAfterMs: timeoutMs + marginMs });
   /** Those that run in this process, by their id. */
   const running = new Map<string, Promise<void>>();
+  /** When requests have to be answered, by the clock of `performance`. */
+  const ends = new WeakMap<object, number>();
 
   async function create(asked: Asked, isNow: boolean, caller: Caller): Promise<Created & Work> {
-    const { prompt, documentId, idempotencyKey = null } = asked;
+    const { documentId, idempotencyKey = null } = asked;
+    // As Postgres keeps it, where half a character is none: under one key goes one prompt.
+    const prompt = asked.prompt.toWellFormed();
     const maxTokens = asked.maxTokens ?? Math.min(usualMaxTokens, limits.maxTokens);
     const room = maxBytes - Buffer.byteLength(prompt);
     if (room < 0) throw notAllowed('prompt', null);
@@ -104,29 +114,22 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   }
 
   async function run(work: Created & Work, endsAtMs: number, caller: Caller): Promise<void> {
-    const { orgId } = caller;
     const startedMs = performance.now();
-    let outcome: Outcome;
-    try {
-      if (ai.isBusy(orgId)) throw new RowhouseError('AI_UNAVAILABLE');
-      const deadlineMs = endsAtMs - startedMs;
-      if (deadlineMs < leastMs) throw new RowhouseError('AI_TIMEOUT');
-      outcome = await produce(work, {
-        orgId,
-        userId: pseudonym(caller.userId),
-        traceparent: traceparentOf(caller.traceId),
-        deadlineMs,
-      });
-    } catch (error) {
+    const orgHash = pseudonym(caller.orgId);
+    const outcome = await produceUntil(work, endsAtMs, caller);
+    if (outcome.status === 'UNFINISHED') {
+      const { error, used = {} } = outcome;
       // Whatever it was, the job may do better, and says what it was where it does not.
       const known = error instanceof RowhouseError;
       observe({
         type: 'generationHandedOff',
         reason: known ? error.code : 'INTERNAL',
         ...(!known && { error }),
-        orgHash: pseudonym(orgId),
+        orgHash,
       });
-      await whileAway(() => caller.query(handOffSql, [work.id, work.attempt]));
+      await whileAway(() =>
+        caller.query(handOffSql, [work.id, work.attempt, JSON.stringify(used)]),
+      );
       return;
     }
     const values = [work.id, work.attempt, JSON.stringify(outcome)];
@@ -138,8 +141,25 @@ export function makeGenerations(options: GenerationsOptions): Generations {
       errorCode: outcome.errorCode ?? null,
       durationMs: performance.now() - startedMs,
       costMicros: outcome.used?.costMicros ?? 0,
-      orgHash: pseudonym(orgId),
+      orgHash,
     });
+  }
+
+  /** Unfinished without asking, where that would be of no use. */
+  async function produceUntil(
+    work: Work,
+    endsAtMs: number,
+    { orgId, userId, traceId }: Caller,
+  ): Promise<Outcome | Unfinished> {
+    const caller = whoAsks(pseudonym, orgId, userId);
+    const unfinished = (code: ErrorCode): Unfinished => ({
+      status: 'UNFINISHED',
+      error: new RowhouseError(code),
+    });
+    if (ai.isBusy(caller.orgId)) return unfinished('AI_UNAVAILABLE');
+    const deadlineMs = endsAtMs - performance.now();
+    if (deadlineMs < leastMs) return unfinished('AI_TIMEOUT');
+    return produce(work, { ...caller, traceparent: traceparentOf(traceId), deadlineMs });
   }
 
   /** Waits for a generation that another request has begun. */
@@ -160,9 +180,9 @@ export function makeGenerations(options: GenerationsOptions): Generations {
   }
 
   return {
-    budgetMicros: limits.budgetMicros,
     async generate(asked, caller) {
-      const endsAtMs = performance.now() + timeoutMs;
+      const endsAtMs = ends.get(caller.request) ?? performance.now() + timeoutMs;
+      ends.set(caller.request, endsAtMs);
       const created = await create(asked, true, caller);
       const { id, is_new: isNew, status } = created;
       if (status !== 'RUNNING') return id;
@@ -234,7 +254,7 @@ export function required(generations: Generations | undefined): Generations {
 const overBudget = 'RW402';
 const createSql = 'select * from app_hidden.create_generation($1, $2, $3, $4, $5, $6, $7)';
 const finishSql = 'select app_hidden.finish_generation($1, $2, $3) as has_ended';
-const handOffSql = 'select app_hidden.hand_off_generation($1, $2)';
+const handOffSql = 'select app_hidden.hand_off_generation($1, $2, $3)';
 const cancelSql = 'select app_hidden.cancel_generation($1) as is_done';
 const statusSql = 'select status from app_public.generations where id = $1';
 const documentSql = 'select title, body from app_public.documents where id = $1';

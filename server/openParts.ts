@@ -78,6 +78,7 @@ export function openParts(
     limits: travellingLimits,
     uploads: openUploads(config, lifecycle, observe),
     generations: openGenerations(config, lifecycle, { observe, pseudonym }),
+    aiBudgetMicros: config.aiMonthlyBudgetMicros,
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [

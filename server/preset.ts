@@ -32,6 +32,8 @@ export type PresetOptions = {
   uploads?: Uploads | undefined;
   /** Absent where no AI service is configured. */
   generations?: Generations | undefined;
+  /** What generations of an organization may cost in a month, in millionths, where it has no budget of its own. */
+  aiBudgetMicros?: number;
   /** Whether to serve GraphiQL at `/`. */
   graphiql?: boolean;
   /** Whether to follow changes of the database schema; for development. */
@@ -42,6 +44,7 @@ export type PresetOptions = {
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, usePrepared = true, limits, processPlugins = [] } = options;
   const { graphiql = false, watch = false, uploads, generations } = options;
+  const { aiBudgetMicros = 0 } = options;
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],
@@ -75,6 +78,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
         ...service.context,
         uploads,
         generations,
+        aiBudgetMicros,
         ...contextOf(request, args),
       }),
     },

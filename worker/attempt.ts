@@ -23,6 +23,8 @@ export type Attempt = {
   complete<Result>(work: (client: AttemptClient) => Promise<Result>): Promise<Result>;
   /** Writes that it failed. @throws AttemptOverError when the job is another worker's by now. */
   fail(failure: Failure): Promise<void>;
+  /** Puts the job back as if it had not been tried; false, and nothing done, where it is too old. @throws AttemptOverError as `fail` does. */
+  postpone(pauseMs: number): Promise<boolean>;
   /** Lends no more connections, and destroys those that are still lent. How it ended can still be written. */
   close(): void;
 };
@@ -79,6 +81,15 @@ export function openAttempt(pool: Pool, job: Job, signal: AbortSignal): Attempt 
       await whileAway(signal, () =>
         pool.query('select app_private.fail_attempt($1, $2, $3, $4)', values),
       );
+    },
+    async postpone(pauseMs) {
+      const { rows } = await whileAway(signal, () =>
+        pool.query<{ is_postponed: boolean }>(
+          'select app_private.postpone_attempt($1, $2) as is_postponed',
+          [id, Math.ceil(pauseMs)],
+        ),
+      );
+      return rows[0]?.is_postponed === true;
     },
     close: lending.close,
   };

@@ -18,6 +18,7 @@ export function makeGenerationTasks(config: Config<'worker'>, ai: AiService | un
       ? makeGenerationsRun({
           produce: makeProduceText({ ai, hasFilters, prices }),
           timeoutMs,
+          budgetMicros: config.aiMonthlyBudgetMicros,
           pseudonym: makePseudonym(config.logPseudonymKey),
         })
       : defineTask({

@@ -6,7 +6,7 @@ import { RowhouseError } from '../platform/errors/registry.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import type { JobFinished, Observe } from '../platform/observer.ts';
 import { type Attempt, AttemptOverError, isAway, openAttempt } from './attempt.ts';
-import type { Task, TaskContext } from './task.ts';
+import { PostponedError, type Task, type TaskContext } from './task.ts';
 
 /** What attempts at jobs run on. */
 export type AttemptGround = {
@@ -78,6 +78,9 @@ async function attemptOnce(task: Task, job: Job, ground: AttemptGround): Promise
     }
     const isOver = error instanceof AttemptOverError && !course.isTooLong();
     if (course.isAsked() || isOver) return { outcome: 'interrupted', error };
+    if (error instanceof PostponedError && !course.isTooLong()) {
+      return await postpone(attempt, job, error);
+    }
     return await fail(attempt, job, course.isTooLong() ? 'TIMEOUT' : codeOf(error), error);
   } finally {
     course.end();
@@ -100,6 +103,20 @@ async function fail(attempt: Attempt, job: Job, code: string, error: unknown): P
     return { outcome: 'interrupted', error: new AggregateError([error, failure], message) };
   }
   return { outcome: isFinal || job.attempts >= job.max_attempts ? 'dead' : 'failed', error };
+}
+
+async function postpone(
+  attempt: Attempt,
+  job: Job,
+  { pauseMs, cause }: PostponedError,
+): Promise<Outcome> {
+  attempt.close();
+  try {
+    if (await attempt.postpone(pauseMs)) return { outcome: 'postponed' };
+  } catch (failure) {
+    return { outcome: 'interrupted', error: failure };
+  }
+  return fail(attempt, job, codeOf(cause), cause);
 }
 
 function makeContext(

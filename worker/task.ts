@@ -26,6 +26,21 @@ export type TaskContext = {
   complete<Result>(work: (client: AttemptClient) => Promise<Result>): Promise<Result>;
 };
 
+/**
+ * Thrown by a task that could not even begin, though nothing is wrong with its job: it goes back to
+ * the queue for at least so long, and that was no attempt. A job that is a day old fails instead,
+ * with the cause.
+ */
+export class PostponedError extends Error {
+  override readonly name = 'PostponedError';
+  readonly pauseMs: number;
+
+  constructor(pauseMs: number, cause: unknown) {
+    super('The job is postponed.', { cause });
+    this.pauseMs = pauseMs;
+  }
+}
+
 /** What has to be done for the jobs of one name. */
 export type Task = {
   payload: z.ZodType;

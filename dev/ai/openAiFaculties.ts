@@ -46,9 +46,12 @@ export function openAiFaculties({ url, model, embeddingModel, key }: OpenAiServe
     });
     if (!response.ok) {
       await response.body?.cancel();
-      const isLimited = response.status === 429;
+      const { status } = response;
       const retryAfter = response.headers.get('retry-after') ?? undefined;
-      throw new ModelError(isLimited ? 429 : 503, retryAfter, new Error(String(response.status)));
+      // What it will not take, such as a prompt that is too long, it will never take.
+      const isRefused = status === 400 || status === 413 || status === 422;
+      const told = isRefused ? 422 : status === 429 ? 429 : 503;
+      throw new ModelError(told, retryAfter, new Error(String(status)));
     }
     return answer.parse(await response.json());
   }

@@ -1,7 +1,9 @@
-/** Why a try came to nothing. All but the first four are failures of the service. */
+/** Why a try came to nothing. All but the first five are failures of the service. */
 export type Reason =
   /** Not the service: a mistake of ours. */
   | 'internal'
+  /** Not asked: the organization has as many calls open as it may, or was told to wait. */
+  | 'crowded'
   /** It will not take this content, however often it is asked. */
   | 'rejected'
   /** 429: not from this organization, for now. */
@@ -36,6 +38,17 @@ export function reasonOf(error: unknown): Reason {
   if (error instanceof AiFailure) return error.reason;
   const isTimeout = error instanceof DOMException && error.name === 'TimeoutError';
   return isTimeout ? 'timeout' : 'internal';
+}
+
+/**
+ * For how long an organization is kept out, in ms and at least, where that is why a call came to
+ * nothing; undefined where it was another reason. The service may be well.
+ */
+export function keptOutMs(error: unknown): number | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (!(cause instanceof AiFailure)) return undefined;
+  const isKeptOut = cause.reason === 'crowded' || cause.reason === 'limited';
+  return isKeptOut ? (cause.pauseMs ?? 0) : undefined;
 }
 
 /** A try at the AI service that came to nothing. */

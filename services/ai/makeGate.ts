@@ -3,6 +3,8 @@ export type Gate = {
   /** Takes a place; undefined where there is none. What it returns gives the place back. */
   enter(orgId: string): (() => void) | undefined;
   isShut(orgId: string): boolean;
+  /** How long it is kept out still, in ms; 0 where it is not, whether or not there is a place. */
+  pausedMs(orgId: string): number;
   /** Keeps the organization out for a while. */
   pause(orgId: string, ms: number): void;
 };
@@ -38,6 +40,7 @@ export function makeGate({
 
   return {
     isShut,
+    pausedMs: (orgId) => Math.max(0, (places.get(orgId)?.pausedUntilMs ?? 0) - Date.now()),
     enter(orgId) {
       if (isShut(orgId)) return undefined;
       const place = places.get(orgId) ?? { open: 0, pausedUntilMs: 0 };

@@ -1,6 +1,6 @@
 import { Agent, type Dispatcher, errors } from 'undici';
 import type { z } from 'zod';
-import { AiFailure } from './AiFailure.ts';
+import { AiFailure, type Reason } from './AiFailure.ts';
 import { errorAnswer, type Operation, paths } from './contract.ts';
 
 /** Sends one request to the AI service, and believes of the answer what fits the schema. */
@@ -99,9 +99,15 @@ async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): 
   const parsed = errorAnswer.safeParse(readJson(await body.text()));
   if (!parsed.success || statusCode < 400) return new AiFailure('unexpected', told);
   const { code } = parsed.data.error;
-  const reason = code === 'IN_PROGRESS' ? 'inProgress' : 'rejected';
-  return new AiFailure(reason, { ...told, cause: new Error(code) });
+  return new AiFailure(reasons[code] ?? 'rejected', { ...told, cause: new Error(code) });
 }
+
+/** Of refusals that say nothing of the content. */
+const reasons: Partial<Record<z.output<typeof errorAnswer>['error']['code'], Reason>> = {
+  IN_PROGRESS: 'inProgress',
+  INVALID_REQUEST: 'internal',
+  IDEMPOTENCY_CONFLICT: 'internal',
+};
 
 function readJson(text: string): unknown {
   try {

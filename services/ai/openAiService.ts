@@ -9,7 +9,7 @@ import { makePost } from './makePost.ts';
 
 /** Who a call is for, and how long it may take. Leaves the house as headers: no personal data. */
 export type AiCall = {
-  /** `X-Org-ID`. */
+  /** `X-Org-ID`: no user's id, as `whoAsks` sees to. */
   orgId: string;
   /** `X-User-ID`, a pseudonym. */
   userId: string;
@@ -68,6 +68,7 @@ const longestConnectMs = 5_000;
 /** It says nothing about the calls of others. */
 const isOfThisCall: ReadonlySet<Reason> = new Set([
   'internal',
+  'crowded',
   'rejected',
   'limited',
   'inProgress',
@@ -127,7 +128,9 @@ export function openAiService(options: AiServiceOptions): AiService {
     const leave = gate.enter(call.orgId);
     if (!leave) {
       report('notAsked');
-      throw new RowhouseError('AI_UNAVAILABLE');
+      const pauseMs = gate.pausedMs(call.orgId);
+      const cause = new AiFailure('crowded', { pauseMs });
+      throw new RowhouseError('AI_UNAVAILABLE', { cause });
     }
     const headers = headersOf(call);
     const send = (signal: AbortSignal) =>

@@ -20,17 +20,22 @@ export type Outcome = {
   used?: Omit<Generated, 'text'> & { costMicros: number };
 };
 
+/** What the service took for a text. */
+export type Used = NonNullable<Outcome['used']>;
+
+/** It has not ended: why, and what was spent all the same. */
+export type Unfinished = { status: 'UNFINISHED'; error: unknown; used?: Used };
+
 /** For whom, and until when. */
 export type ProduceCall = Omit<AiCall, 'idempotencyKey' | 'deadlineMs'> & { deadlineMs: number };
 
 /**
  * Does the work of one generation: shows the prompt to the filter, has the text generated,
  * shows that to the filter, and says how it ended and what it cost. The id of the generation
- * is the key of each call, whoever makes it, so that the service does nothing twice.
- *
- * @throws RowhouseError where it has not ended: `AI_TIMEOUT`, `AI_UNAVAILABLE`.
+ * is the key of each call, whoever makes it, so that the service does nothing twice. Never
+ * rejects: mostly it is unfinished for a RowhouseError, `AI_TIMEOUT` or `AI_UNAVAILABLE`.
  */
-export type ProduceText = (work: Work, call: ProduceCall) => Promise<Outcome>;
+export type ProduceText = (work: Work, call: ProduceCall) => Promise<Outcome | Unfinished>;
 
 /** What it is done with. */
 export type ProduceOptions = {
@@ -56,7 +61,7 @@ export function makeProduceText({ ai, hasFilters, prices }: ProduceOptions): Pro
     };
 
     const prompt = promptOf(work);
-    let used: Outcome['used'];
+    let used: Used | undefined;
     try {
       if (!(await isAllowed(prompt, 'prompt'))) return rejected(used);
       const input = { prompt, maxTokens: work.maxTokens };
@@ -68,12 +73,12 @@ export function makeProduceText({ ai, hasFilters, prices }: ProduceOptions): Pro
       return { status: 'SUCCEEDED', text: whole, used };
     } catch (error) {
       if (error instanceof RowhouseError && error.code === 'AI_REJECTED') return rejected(used);
-      throw error;
+      return { status: 'UNFINISHED', error, ...(used && { used }) };
     }
   };
 }
 
-function rejected(used: Outcome['used']): Outcome {
+function rejected(used: Used | undefined): Outcome {
   return { status: 'FAILED', errorCode: 'AI_REJECTED', ...(used && { used }) };
 }
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { AiFault } from '../../dev/ai/faults.ts';
 import { testWords } from '../../dev/ai/localFaculties.ts';
+import { keptOutMs } from '../../services/ai/AiFailure.ts';
 import { type DeafServer, openDeafServer } from '../support/deafServer.ts';
 import { until } from '../support/until.ts';
 import { type AiGround, makeCall, openAiGround } from './ground.ts';
@@ -325,6 +326,20 @@ describe('an AI service that is out of order', () => {
     expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(990);
   });
 
+  test.each(['INVALID_REQUEST', 'IDEMPOTENCY_CONFLICT'])(
+    'is not said to refuse the content, nor to be down, where it says %s: the mistake is ours',
+    async (code) => {
+      const body = JSON.stringify({ error: { code, message: 'No.' } });
+      ground = await openAiGround({ fault: { kind: 'status', status: 409, body } });
+      for (let i = 0; i < 10; i += 1) {
+        const failed = ground.ai.generate(prompt, makeCall());
+        await expect(failed).rejects.toMatchObject({ name: 'AiFailure', reason: 'internal' });
+      }
+      expect(ground.local.calls).toHaveLength(10);
+      expect(ground.ai.isBusy('org_a')).toBe(false);
+    },
+  );
+
   test('keeps an organization out that was told to wait, and no other', async () => {
     ground = await openAiGround({ fault: { kind: 'status', status: 429, retryAfter: '1' } });
     const { ai, local } = ground;
@@ -332,6 +347,9 @@ describe('an AI service that is out of order', () => {
     await expect(limited).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
     expect(local.calls).toHaveLength(1);
     expect([ai.isBusy('org_a'), ai.isBusy('org_b')]).toEqual([true, false]);
+    const error = await ai.generate(prompt, makeCall()).catch((refused) => refused);
+    expect(keptOutMs(error)).toBeGreaterThan(0);
+    expect(keptOutMs(error)).toBeLessThanOrEqual(1_000);
     for (let i = 0; i < 20; i += 1) {
       await expect(ai.generate(prompt, makeCall())).rejects.toBeDefined();
     }
@@ -394,6 +412,11 @@ describe('an organization', () => {
       ai.generate(prompt, makeCall({ orgId: 'org_b' })),
     ]);
     expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(4);
+    // It has only to wait for a place.
+    const refused = settled.filter(({ status }) => status === 'rejected');
+    for (const each of refused) {
+      expect(keptOutMs((each as PromiseRejectedResult).reason)).toBe(0);
+    }
     expect(settled[10]?.status).toBe('fulfilled');
     expect(local.calls).toHaveLength(4);
     expect(ai.isBusy('org_a')).toBe(false);

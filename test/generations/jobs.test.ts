@@ -129,6 +129,30 @@ test('a budget is not overspent by 200 at once, and administrators see what is l
   expect(none.data.viewer.organization.aiUsage).toBeNull();
 });
 
+describe('where an organization has one place', () => {
+  let narrow: GenerationGround;
+  beforeEach(async () => {
+    narrow = await openGenerationGround({ AI_MAX_CALLS_PER_ORGANIZATION: '1' });
+  });
+  afterEach(() => narrow.close());
+
+  test('jobs wait for it, and for a service that says 429, and that is no attempt', async () => {
+    const worker = await narrow.startWorker({ WORKER_CONCURRENCY: '6', LOG_LEVEL: 'debug' });
+    narrow.ai.setFault({ kind: 'status', status: 429, retryAfter: '1', times: 2 });
+    const all = await Promise.all(
+      Array.from({ length: 6 }, (_, i) =>
+        narrow.mutate('startGeneration', { prompt: `One of many: ${i}.` }),
+      ),
+    );
+    for (const { id } of all) expect(await narrow.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
+    await narrow.idle();
+    const outcomes = worker.lines.filter(({ msg }) => msg === 'job').map(({ outcome }) => outcome);
+    expect(outcomes.filter((outcome) => outcome === 'succeeded')).toHaveLength(6);
+    expect(outcomes).toContain('postponed');
+    expect(outcomes).not.toContain('failed');
+  }, 60_000);
+});
+
 describe('killed', () => {
   let storm: GenerationGround;
   beforeEach(async () => {

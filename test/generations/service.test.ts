@@ -14,10 +14,11 @@ let ground: GenerationGround;
 /** One whose logs and memory can be looked at. */
 let server: Program;
 let url: string;
+let worker: Program;
 beforeAll(async () => {
   ground = await openGenerationGround({ AI_TIMEOUT_MS: '1200', AI_JOB_TIMEOUT_MS: '1200' });
   ({ server, url } = await ground.startServer());
-  await ground.startWorker();
+  worker = await ground.startWorker();
 }, 60_000);
 afterAll(() => ground.close());
 afterEach(() => ground.ai.setFault(undefined));
@@ -59,6 +60,37 @@ describe.each(['generate', 'startGeneration'] as const)('by %s, a prompt', (name
     expect(await bookedFor(id)).toEqual([{ is_settled: true, cost }]);
     expect(ground.callsOf(id)).toHaveLength(1);
   });
+});
+
+test('a text that came is paid for, though its filter fails to the last try', async () => {
+  const token = await signIn({ user: 'user_ann', org: 'org_paying' });
+  ground.ai.setFault({ kind: 'delay', ms: 300, operation: 'generate' });
+  const before = ground.ai.calls.length;
+  const asked = ground.mutate('generate', { prompt: 'Paid for.' }, { token, url });
+  await until('the call', () =>
+    ground.ai.calls.slice(before).some(({ operation }) => operation === 'generate'),
+  );
+  ground.ai.setFault({ kind: 'status', status: 500, operation: 'filter' });
+  const { id } = await asked;
+  await lastTry(id);
+  expect(await ground.ended(id, token)).toMatchObject({ status: 'FAILED', text: null });
+  const [booked, ...others] = await bookedFor(id);
+  expect(others).toEqual([]);
+  expect(booked).toMatchObject({ is_settled: true });
+  expect(booked?.cost).toBeGreaterThan(0);
+  expect(await ground.month('org_paying')).toEqual({ calls: 1, cost: booked?.cost, reserved: 0 });
+  expect(ground.callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
+});
+
+test('no prompt and no text is in the log of a worker', async () => {
+  await recover();
+  const marker = 'Xylophonic';
+  ground.ai.setFault({ kind: 'garbage', body: `{"text": "${marker}"}`, times: 1 });
+  const { id } = await ground.mutate('startGeneration', { prompt: marker });
+  await lastTry(id);
+  await ground.ended(id);
+  expect(worker.lines.some(({ task }) => task === 'generations__run')).toBe(true);
+  expect(JSON.stringify(worker.lines)).not.toContain(marker);
 });
 
 test('a text answers the same prompt again in its organization alone, for nothing', async () => {
@@ -161,10 +193,18 @@ async function recover(): Promise<void> {
   }
 }
 
-/** Lets the next try of a job, once one has failed, be the last, and now. */
+/** Lets the next try of a job, once one has failed, be the last, and now; one that is postponed has waited long enough. */
 async function lastTry(id: string): Promise<void> {
   const { superuser } = ground.database;
   await until('a failed try', async () => {
+    await superuser.query(
+      `with hurried as (
+         update graphile_worker._private_jobs set created_at = now() - interval '2 days', run_at = now()
+         where key like $1 and locked_at is null and attempts = 0 returning id
+       )
+       select pg_notify('jobs:insert', '{"count":1}') from hurried`,
+      [`%${rowIdOf(id)}`],
+    );
     const { rowCount } = await superuser.query(
       `update graphile_worker._private_jobs set attempts = max_attempts - 1, run_at = now()
        where key like $1 and locked_at is null and attempts > 0`,

@@ -11,6 +11,8 @@ type Ways = { database: PausingWay; ai: PausingWay };
 type Step = NamedStep<keyof Ways> & {
   /** The service fails so often before it is well. */
   failures?: number;
+  /** It is canceled while the step is held. */
+  isCanceled?: true;
 };
 type ApiStep = Step & { call: 'generate' | 'startGeneration' };
 
@@ -72,7 +74,20 @@ export const apiSteps: readonly ApiStep[] = [
 /** Of a job, from taking a generation to completing it, or to giving it back. */
 export const workerSteps: readonly Step[] = [
   ...both(['takes', 'has taken, unanswered'], { way: 'database', isIt: sql('take_generation') }),
+  ...both(['shows the prompt', 'has shown the prompt, unanswered'], {
+    way: 'ai',
+    isIt: filter('prompt'),
+  }),
   ...both(['asks for the text', 'has the text, unanswered'], { way: 'ai', isIt: text }),
+  ...both(['asks for a text that is canceled', 'has a text that is canceled, unanswered'], {
+    way: 'ai',
+    isIt: text,
+    isCanceled: true,
+  }),
+  ...both(['shows the text', 'has shown the text, unanswered'], {
+    way: 'ai',
+    isIt: filter('result'),
+  }),
   ...both(['completes', 'has completed, uncommitted'], {
     way: 'database',
     isIt: sql('complete_generation'),
@@ -85,6 +100,12 @@ export const workerSteps: readonly Step[] = [
     way: 'database',
     isIt: sql('return_generation'),
     failures: untilGivenUp,
+  }),
+  ...both(['gives back what is canceled', 'has given back what is canceled, unanswered'], {
+    way: 'database',
+    isIt: sql('return_generation'),
+    failures: untilGivenUp,
+    isCanceled: true,
   }),
 ];
 
@@ -137,6 +158,10 @@ export async function killWorkersAt(
       });
       await notes.note(id);
       await inTime(held, step.name);
+      if (step.isCanceled) {
+        await ground.mutate('cancelGeneration', { id });
+        await notes.cancel(id);
+      }
       worker.kill('SIGKILL');
       await worker.ended;
       ground.ai.setFault(undefined);

@@ -12,7 +12,11 @@ import { until } from '../support/until.ts';
 /** What clients were told is accepted, in a file of their own: ids of generations. */
 export type Notes = {
   note(id: string): Promise<void>;
+  /** It was canceled before it ended. */
+  cancel(id: string): Promise<void>;
   read(): Promise<string[]>;
+  /** Those of them that were canceled. */
+  canceled(): Promise<string[]>;
   close(): Promise<void>;
 };
 
@@ -25,6 +29,7 @@ export async function killApis(ground: GenerationGround, times: number): Promise
   for (let i = 0; i < times; i += 1) {
     const { server, url } = await ground.startServer();
     let isOver = false;
+    let answered = 0;
     const clients = Array.from({ length: 6 }, async (_, client) => {
       for (let n = 0; !isOver; n += 1) {
         const name = client % 3 === 0 ? 'startGeneration' : 'generate';
@@ -34,12 +39,17 @@ export async function killApis(ground: GenerationGround, times: number): Promise
         };
         await ground
           .mutate(name, input, { url })
-          .then(({ id }) => notes.note(id))
+          .then(async ({ id }) => {
+            await notes.note(id);
+            answered += 1;
+          })
           // It was not acknowledged: whole or not at all.
           .catch(() => {});
       }
     });
-    await sleep(100 + ((i * 37) % 200));
+    // It is warm, and each client has something on its way.
+    await until('some answers', () => answered >= 6);
+    await sleep((i * 37) % 100);
     server.kill('SIGKILL');
     await server.ended;
     isOver = true;
@@ -102,15 +112,19 @@ export async function compare({ database, ai, ...ground }: GenerationGround, not
     tokens: string;
   }>(
     `select g.id, g.status, l.settled_at is not null as is_booked, l.cost_micros as cost,
-       coalesce(g.prompt_tokens + g.completion_tokens, 0) as tokens
+       l.prompt_tokens + l.completion_tokens as tokens
      from app_public.generations as g left join app_private.ai_ledger as l using (org_id)
      where l.generation_id = g.id`,
   );
   const acknowledged = (await notes.read()).map(rowIdOf);
   const known = new Set(rows.map(({ id }) => id));
   expect(acknowledged.filter((id) => !known.has(id))).toEqual([]);
-  // The service was well, so there is no reason for any other end.
-  expect(rows.filter(({ status }) => status !== 'SUCCEEDED')).toEqual([]);
+  // The service was well in the end, so there is no reason for any other end than the one asked for.
+  const canceled = new Set((await notes.canceled()).map(rowIdOf));
+  const expected = (id: string) => (canceled.has(id) ? 'CANCELED' : 'SUCCEEDED');
+  expect(rows.filter(({ id, status }) => status !== expected(id))).toEqual([]);
+  // Of a canceled one what it cost is booked if somebody lived to say so.
+  expect(rows.filter(({ status, cost }) => status === 'SUCCEEDED' && cost === '0')).toEqual([]);
   expect(
     rows.filter(({ is_booked, cost, tokens }) => !is_booked || Number(cost) !== Number(tokens)),
   ).toEqual([]);
@@ -128,17 +142,21 @@ export async function compare({ database, ai, ...ground }: GenerationGround, not
   }
   expect([...effective.values()].filter((count) => count > 1)).toEqual([]);
   await notes.close();
-  return `${acknowledged.length} acknowledged, ${rows.length} accepted, all succeeded and booked once; ${generating.length} calls, ${generating.length - effective.size} of them repeats under the same key`;
+  return `${acknowledged.length} acknowledged, ${rows.length} accepted, ${canceled.size} canceled, the others succeeded, all booked once; ${generating.length} calls, ${generating.length - effective.size} of them repeats under the same key`;
 }
 
 /** Opens an empty one. */
 export async function openNotes(): Promise<Notes> {
   const dir = await mkdtemp(join(tmpdir(), 'rowhouse-test-notes-'));
-  const file = join(dir, 'acknowledged');
-  await appendFile(file, '');
+  const pages = { accepted: join(dir, 'accepted'), canceled: join(dir, 'canceled') };
+  for (const page of Object.values(pages)) await appendFile(page, '');
+  const linesOf = async (page: string) =>
+    (await readFile(page, 'utf8')).split('\n').filter(Boolean);
   return {
-    note: (id) => appendFile(file, `${id}\n`),
-    read: async () => (await readFile(file, 'utf8')).split('\n').filter(Boolean),
+    note: (id) => appendFile(pages.accepted, `${id}\n`),
+    cancel: (id) => appendFile(pages.canceled, `${id}\n`),
+    read: () => linesOf(pages.accepted),
+    canceled: () => linesOf(pages.canceled),
     close: () => rm(dir, { recursive: true }),
   };
 }

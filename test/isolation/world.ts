@@ -259,6 +259,7 @@ async function openSharedApi(first: Pool): Promise<SharedApi> {
       processPlugins: [makeOperationsPlugin(() => {})],
       uploads: unreachableStore,
       generations: unreachableGenerations(),
+      aiBudgetMicros: 1_000_000,
     }),
   );
   const waiting = new Map<string, { pool: Pool; caller: TestCaller }>();

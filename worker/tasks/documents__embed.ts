@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Pseudonym } from '../../platform/logging.ts';
 import type { AiService } from '../../services/ai/openAiService.ts';
+import { whoAsks } from '../../services/ai/whoAsks.ts';
 import { defineTask, type Task } from '../task.ts';
 
 /**
@@ -29,8 +30,7 @@ export function makeDocumentsEmbed(ai: AiService | undefined, pseudonym: Pseudon
       const { embeddings, model } = await ai.embed(
         { texts: [document.content] },
         {
-          orgId,
-          userId: pseudonym(userId ?? ''),
+          ...whoAsks(pseudonym, orgId, userId ?? ''),
           // The same for each attempt at this job, while the text is the same.
           idempotencyKey: `documents__embed:${jobOf(attempt)}:${hash}`,
           traceparent: traceparent ?? undefined,

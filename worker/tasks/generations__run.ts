@@ -1,14 +1,17 @@
 import { z } from 'zod';
-import { errorCodes, RowhouseError } from '../../platform/errors/registry.ts';
 import type { Pseudonym } from '../../platform/logging.ts';
+import { keptOutMs } from '../../services/ai/AiFailure.ts';
 import type { ProduceText } from '../../services/ai/produceText.ts';
-import { defineTask, type Task } from '../task.ts';
+import { whoAsks } from '../../services/ai/whoAsks.ts';
+import { defineTask, PostponedError, type Task } from '../task.ts';
 
 /** What a generation is done with. */
 export type GenerationServices = {
   produce: ProduceText;
   /** For one attempt, all calls of the AI service together. */
   timeoutMs: number;
+  /** What generations of an organization may cost in a month, where it has no budget of its own. */
+  budgetMicros: number;
   pseudonym: Pseudonym;
 };
 
@@ -31,18 +34,24 @@ const marginMs = 10_000;
 
 /**
  * Does the work of a generation: one that was to be done later, one that a request handed off,
- * or one whose request died. Until the next attempt after a failure that may pass, it is QUEUED.
+ * or one whose request died. Until the next attempt, it is QUEUED; where the service is only not to
+ * be asked for this organization now, that is no attempt.
  */
-export function makeGenerationsRun({ produce, timeoutMs, pseudonym }: GenerationServices): Task {
+export function makeGenerationsRun(services: GenerationServices): Task {
+  const { produce, timeoutMs, budgetMicros, pseudonym } = services;
   return defineTask({
     payload,
     timeoutMs: timeoutMs + marginMs,
     async run({ rowId: id, orgId, userId, traceparent }, context) {
       const { attempt, signal, observe, withClient, complete } = context;
       const { rows } = await withClient((client) =>
-        client.query('select * from app_private.take_generation($1, $2)', [attempt, id]),
+        client.query('select * from app_private.take_generation($1, $2, $3)', [
+          attempt,
+          id,
+          budgetMicros,
+        ]),
       );
-      // It has ended.
+      // It has ended, if only now: the budget is spent.
       if (!rows[0]) return;
 
       const generation = taken.parse(rows[0]);
@@ -56,25 +65,22 @@ export function makeGenerationsRun({ produce, timeoutMs, pseudonym }: Generation
           maxTokens: generation.max_tokens,
         },
         {
-          orgId,
-          userId: pseudonym(userId),
+          ...whoAsks(pseudonym, orgId, userId),
           traceparent: traceparent ?? undefined,
           signal,
           deadlineMs: timeoutMs,
         },
-      ).catch(async (error: unknown) => {
-        const mayPass = error instanceof RowhouseError && errorCodes[error.code].isRetryable;
-        if (mayPass && !signal.aborted) {
-          await withClient((client) =>
-            client.query('select app_private.return_generation($1, $2, $3)', [
-              attempt,
-              id,
-              generation.taken,
-            ]),
-          );
-        }
-        throw error;
-      });
+      );
+      if (outcome.status === 'UNFINISHED') {
+        const { error, used = {} } = outcome;
+        if (signal.aborted) throw error;
+        const values = [attempt, id, generation.taken, used];
+        await withClient((client) =>
+          client.query('select app_private.return_generation($1, $2, $3, $4)', values),
+        );
+        const pauseMs = keptOutMs(error);
+        throw pauseMs === undefined ? error : new PostponedError(pauseMs, error);
+      }
       const hasEnded = await complete(async (client) => {
         const { rows: answers } = await client.query<{ has_ended: boolean }>(
           'select app_private.complete_generation($1, $2, $3, $4) as has_ended',

@@ -53,6 +53,18 @@ async function jobs(): Promise<string[]> {
   return rows.map(({ key }) => key);
 }
 
+/** Does the one job that looks for what is missing. */
+async function addMissing() {
+  const { rows } = await database.superuser.query(
+    "select id from graphile_worker._private_jobs where key = 'documents__embed_missing'",
+  );
+  expect(rows).toHaveLength(1);
+  const attempt = await takeJob(database, rows[0].id);
+  await asWorker(database, (client) =>
+    client.query('select app_private.embed_missing($1)', [attempt]),
+  );
+}
+
 type Content = { content: string; content_hash: Buffer };
 
 async function contentOf(documentId = id, orgId = 'org_acme'): Promise<Content | undefined> {
@@ -113,6 +125,19 @@ describe('a job', () => {
     expect(await jobs()).toEqual([]);
   });
 
+  test('is added for one that has changed while they were not enabled', async () => {
+    await embed(id);
+    await embed(await write(bob, 'Of Bob'));
+    await enable(false);
+    await commitAs(database, alice, (client) =>
+      client.query("update app_public.documents set title = 'Other'"),
+    );
+    await database.superuser.query('delete from graphile_worker._private_jobs');
+    await enable(true);
+    await addMissing();
+    expect(await jobs()).toEqual([`documents__embed:org_acme:${id}`]);
+  });
+
   test('is added for all that have no embedding, where they were not enabled before', async () => {
     await embed(id);
     await enable(false);
@@ -120,14 +145,7 @@ describe('a job', () => {
     await database.superuser.query('delete from graphile_worker._private_jobs');
     await enable(true);
     await enable(true);
-    const { rows } = await database.superuser.query(
-      "select id from graphile_worker._private_jobs where key = 'documents__embed_missing'",
-    );
-    expect(rows).toHaveLength(1);
-    const attempt = await takeJob(database, rows[0].id);
-    await asWorker(database, (client) =>
-      client.query('select app_private.embed_missing($1)', [attempt]),
-    );
+    await addMissing();
     expect(await jobs()).toEqual([
       `documents__embed:org_acme:${others[0]}`,
       `documents__embed:org_globex:${others[1]}`,
@@ -191,12 +209,12 @@ describe('a vector', () => {
     ).toBe(0);
   });
 
-  test('is for the members of its organization, and for nobody else', async () => {
+  test('is for those who read its document, and for nobody else', async () => {
     await embed(id);
     const seen = async (caller: TestCaller) =>
       (await ask(database, caller, 'select from app_public.document_embeddings')).rowCount;
-    expect([await seen(alice), await seen(admin), await seen(bob)]).toEqual([1, 1, 1]);
-    expect([await seen(carol), await seen(nobody)]).toEqual([0, 0]);
+    expect([await seen(alice), await seen(admin)]).toEqual([1, 1]);
+    expect([await seen(bob), await seen(carol), await seen(nobody)]).toEqual([0, 0, 0]);
   });
 
   test('is written by no request', async () => {

@@ -85,8 +85,12 @@ const finish = (id: string, taken = 1, outcome: object = succeeded, caller = ali
     [id, taken, JSON.stringify(outcome)],
     caller,
   );
-const handOff = (id: string, taken = 1, caller = alice) =>
-  told('select app_hidden.hand_off_generation($1, $2) as told', [id, taken], caller);
+const handOff = (id: string, taken = 1, caller = alice, spent: object = {}) =>
+  told(
+    'select app_hidden.hand_off_generation($1, $2, $3) as told',
+    [id, taken, JSON.stringify(spent)],
+    caller,
+  );
 const cancel = (id: string, caller = alice) =>
   told('select app_hidden.cancel_generation($1) as told', [id], caller);
 
@@ -115,18 +119,36 @@ const jobs = async () =>
   ).rows;
 
 /** Takes the job of a generation as a worker does, and then the generation. */
-async function take(id: string, holder?: string) {
+async function take(id: string, holder?: string, budgetMicros = settings.budgetMicros) {
   const { id: jobId } = await only('select id from graphile_worker._private_jobs where key = $1', [
     `generations__run:org_acme:${id}`,
   ]);
   const attempt = await takeJob(database, jobId, holder);
   const { rows } = await asWorker(
     database,
-    (client) => client.query('select * from app_private.take_generation($1, $2)', [attempt, id]),
+    (client) =>
+      client.query('select * from app_private.take_generation($1, $2, $3)', [
+        attempt,
+        id,
+        budgetMicros,
+      ]),
     holder,
   );
   return { attempt, row: rows[0] };
 }
+const giveBack = (attempt: string, id: string, taken: number, spent: object = {}) =>
+  asWorker(database, async (client) => {
+    const { rows } = await client.query(
+      'select app_private.return_generation($1, $2, $3, $4) as told',
+      [attempt, id, taken, spent],
+    );
+    return rows[0].told;
+  });
+/** Fails the job of an attempt for good. */
+const bury = (attempt: string, code = 'AI_UNAVAILABLE') =>
+  asWorker(database, (client) =>
+    client.query("select app_private.fail_attempt($1, $2, 'why', true)", [attempt, code]),
+  );
 const complete = (attempt: string, id: string, taken: number, outcome: object = succeeded) =>
   asWorker(database, async (client) => {
     await client.query('begin');
@@ -340,18 +362,46 @@ describe('a generation', () => {
   test('waits between the attempts of its job', async () => {
     const { id } = await create({ isNow: false });
     const { attempt } = await take(id);
-    await asWorker(database, (client) =>
-      client.query('select app_private.return_generation($1, $2, 1)', [attempt, id]),
-    );
+    expect(await giveBack(attempt, id, 1)).toBe(true);
     expect(await rowOf(id)).toMatchObject({ status: 'QUEUED', attempt: 1 });
+    expect(await giveBack(attempt, id, 1)).toBe(false);
+  });
+
+  test('that is given up has cost what was spent on it, with its end', async () => {
+    const { id } = await create();
+    await handOff(id, 1, alice, used);
+    expect(await month()).toMatchObject({ cost: 0 });
+    const { attempt } = await take(id);
+    await giveBack(attempt, id, 2, {});
+    await bury(attempt);
+    expect(await rowOf(id)).toMatchObject({ status: 'FAILED', error_code: 'AI_UNAVAILABLE' });
+    expect(await ledgerOf(id)).toMatchObject({ cost: 24, is_settled: true });
+    expect(await month()).toMatchObject({ cost: 24, reserved: 0, prompt_tokens: 4 });
+  });
+
+  test('has cost once what was spent on it, also where it succeeds later', async () => {
+    const { id } = await create({ isNow: false });
+    const first = await take(id);
+    await giveBack(first.attempt, id, 1, used);
+    const second = await take(id, 'other-worker');
+    await asWorker(
+      database,
+      async (client) => {
+        await client.query('select app_private.complete_generation($1, $2, 2, $3)', [
+          second.attempt,
+          id,
+          succeeded,
+        ]);
+      },
+      'other-worker',
+    );
+    expect(await month()).toMatchObject({ cost: 24, reserved: 0, prompt_tokens: 4 });
   });
 
   test('fails with its job, under the same code', async () => {
     const { id } = await create({ isNow: false });
     const { attempt } = await take(id);
-    await asWorker(database, (client) =>
-      client.query("select app_private.fail_attempt($1, 'AI_TIMEOUT', 'late', true)", [attempt]),
-    );
+    await bury(attempt, 'AI_TIMEOUT');
     expect(await rowOf(id)).toMatchObject({ status: 'FAILED', error_code: 'AI_TIMEOUT' });
     expect(await month()).toMatchObject({ cost: 0, reserved: 0 });
     expect(await jobs()).toHaveLength(1);
@@ -384,6 +434,31 @@ describe('a generation is canceled', () => {
     const { row } = await take(id);
     expect(row).toBeUndefined();
     expect(await month()).toMatchObject({ cost: 0, reserved: 0 });
+  });
+
+  test('while its job gives it up: what was spent is booked', async () => {
+    const { id } = await create({ isNow: false });
+    const { attempt } = await take(id);
+    await cancel(id);
+    expect(await giveBack(attempt, id, 1, used)).toBe(false);
+    expect(await rowOf(id)).toMatchObject({ status: 'CANCELED' });
+    expect(await month()).toMatchObject({ cost: 24, reserved: 0 });
+  });
+
+  test('while the last attempt of its job runs, which fails: nothing stays reserved', async () => {
+    const { id } = await create({ isNow: false });
+    const { attempt } = await take(id);
+    await cancel(id);
+    await bury(attempt);
+    expect(await rowOf(id)).toMatchObject({ status: 'CANCELED' });
+    expect(await month()).toMatchObject({ cost: 0, reserved: 0 });
+  });
+
+  test('while a request gives it up, with what it has spent: that is booked', async () => {
+    const { id } = await create();
+    await cancel(id);
+    expect(await handOff(id, 1, alice, used)).toBe(false);
+    expect(await month()).toMatchObject({ cost: 24, reserved: 0 });
   });
 
   test('while a request gives it up: nothing is handed off', async () => {
@@ -451,6 +526,37 @@ describe('the budget', () => {
     );
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
     expect(await month()).toMatchObject({ calls: 5, reserved: reserved * 5 });
+  });
+
+  test('that is overspent fails what waits: only what runs goes on', async () => {
+    const budgetMicros = reserved * 3;
+    const all = await Promise.all(
+      [1, 2, 3].map(() => create({ isNow: false, settings: { budgetMicros } })),
+    );
+    const [first, second, third] = all.map(({ id }) => id);
+    if (!first || !second || !third) throw new Error('There are three.');
+    const runs = await take(first, undefined, budgetMicros);
+    const alsoRuns = await take(second, undefined, budgetMicros);
+    // More than was asked for.
+    const dear = { ...succeeded, used: { ...used, costMicros: reserved * 10 } };
+    await complete(runs.attempt, first, 1, dear);
+    expect((await take(third, undefined, budgetMicros)).row).toBeUndefined();
+    expect(await rowOf(third)).toMatchObject({
+      status: 'FAILED',
+      error_code: 'AI_BUDGET_EXCEEDED',
+      attempt: 0,
+    });
+    await complete(alsoRuns.attempt, second, 1, dear);
+    expect(await month()).toMatchObject({ cost: reserved * 20, reserved: 0 });
+  });
+
+  test('that is raised lets what waits go on', async () => {
+    const { id } = await create({ isNow: false, settings: { budgetMicros: reserved } });
+    await database.superuser.query(
+      "insert into app_private.ai_settings (org_id, monthly_budget_micros) values ('org_acme', $1)",
+      [reserved],
+    );
+    expect((await take(id, undefined, 0)).row).toMatchObject({ taken: 1 });
   });
 
   test('may be an organization’s own', async () => {
