@@ -12,6 +12,8 @@ export type Operation = {
   name: string;
   query: string;
   variables?: (places: Places) => Record<string, unknown>;
+  /** Asked by who sees their own documents alone: one in eleven. */
+  isForOwn?: boolean;
   /** The most 8 KB pages it may touch, cached or not. */
   maxBuffers: number;
   /** How many statements it takes; one, where nothing is said. */
@@ -50,6 +52,7 @@ export const operations: Operation[] = [
     variables: ({ row1500 }) => ({ before: row1500, last: 20 }),
     maxBuffers: pageBuffers,
   },
+  { name: 'page-of-ones-own', query: page, isForOwn: true, maxBuffers: pageBuffers },
   {
     name: 'page-with-owners-and-their-documents',
     query: /* GraphQL */ `{
@@ -163,5 +166,12 @@ export const operations: Operation[] = [
     name: 'search-for-a-common-word',
     query: '{ searchDocuments(query: "spring") { edges { cursor node { id } } } }',
     maxBuffers: 2_000 + 40,
+  },
+  {
+    name: 'search-of-ones-own',
+    query: '{ searchDocuments(query: "spring") { edges { cursor node { id } } } }',
+    isForOwn: true,
+    // Every document of the owner.
+    maxBuffers: 182 + 40,
   },
 ];
