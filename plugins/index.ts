@@ -11,6 +11,7 @@ export { NewestFirstPlugin } from './NewestFirstPlugin.ts';
 export { NodeIdArgumentsPlugin } from './NodeIdArgumentsPlugin.ts';
 export { NodeIdsPlugin } from './NodeIdsPlugin.ts';
 export { NotFoundPlugin } from './NotFoundPlugin.ts';
+export { OwnRowsPlugin } from './OwnRowsPlugin.ts';
 export { PageLimitsPlugin } from './PageLimitsPlugin.ts';
 export { PresignUploadPlugin } from './PresignUploadPlugin.ts';
 export { RankedByPlugin } from './RankedByPlugin.ts';

@@ -42,4 +42,15 @@ export const conventions: Convention[] = [
           and c.relname ~ '_(pkey|key|idx|excl)$')`,
     breach: 'create index by_time on app_public.documents (org_id, updated_at)',
   },
+  {
+    claim: 'a row is of the organization and of the person who adds it, by default',
+    offenders: `
+      select relname || '.' || attname as offender
+      from ${tables} join pg_attribute a on attrelid = t.oid and attnum > 0 and attnotnull
+        left join pg_attrdef d on adrelid = t.oid and adnum = attnum
+      where relname <> 'memberships' and attname in ('org_id', 'owner_id', 'user_id')
+        and coalesce(pg_get_expr(adbin, adrelid), '') <> case attname
+          when 'org_id' then 'app_hidden.current_org_id()' else 'app_hidden.current_user_id()' end`,
+    breach: 'alter table app_public.documents alter owner_id drop default',
+  },
 ];

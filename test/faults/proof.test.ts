@@ -13,6 +13,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 
 test(`${operations} operations among ${size.organizations} organizations and ${size.rows} rows (seed ${seed})`, async () => {
   silenceGrafast();
+  say(`proof: seed ${seed}`);
   const world = await openWorld({ crowd: (client) => addCrowd(client, size, say), rounds: 10 });
   const startedMs = performance.now();
   try {
@@ -27,6 +28,8 @@ test(`${operations} operations among ${size.organizations} organizations and ${s
     say(
       `proof: ${result.operations} operations, ${result.mutations} of them mutations, ${result.leaks.length} leaks`,
     );
+    // Here as well: a run of half an hour should not depend on a reporter that lives to its end.
+    for (const leak of result.leaks) say(tell(leak));
     expect(result.leaks.map(tell).join('\n\n')).toBe('');
     expect({ uncovered: result.uncovered, unseen: result.unseen }).toEqual({
       uncovered: [],

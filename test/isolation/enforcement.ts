@@ -1,5 +1,5 @@
 import type { Table } from './catalogue.ts';
-import { classOf, keyOf } from './fixture.ts';
+import { classesOf, classOf, type KnownRow, keyOf } from './fixture.ts';
 import { type Actor, type Observed, settingsOf, type TableMatrix } from './matrix.ts';
 import { type Outcome, type Probe, probe } from './prober.ts';
 import { insertInto, quoted } from './rows.ts';
@@ -28,9 +28,9 @@ export async function enforcementFaults(
     client,
     trials.map((trial) => trial.probe),
   );
-  return trials.flatMap(({ name, expected, isOptional }, i) => {
+  return trials.flatMap(({ name, expected, isOptional, tell }, i) => {
     const outcome = outcomes[i];
-    const found = outcome && read(outcome);
+    const found = outcome && ('seen' in outcome ? tell(outcome.seen) : read(outcome));
     if (found === expected || (isOptional && outcome && isRefusedLater(outcome))) return [];
     return [`${name}: meant ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`];
   });
@@ -46,27 +46,33 @@ export async function enforcementFaults(
     const grants = matrix.grants[actor.role] ?? 'none';
     const caller = { userId: actor.user ?? '', orgId: actor.org ?? '' };
     const known = fixture.rows.get(table.name) ?? [];
-    const keysOf = (cell: string) =>
-      known
-        .filter((row) => cell.split(' ').includes(classOf(table, row, caller, fixture.members)))
-        .map(({ key }) => key)
-        .sort()
-        .join('\n');
+    const classNow = (row: KnownRow) => classOf(table, row, caller, fixture.members);
+    const all = known.map(({ key }) => key);
+    const words = (keys: readonly string[]) =>
+      classesOf(table, keys, fixture, caller).join(' ') || 'none';
+    const countOf = (cell: string) =>
+      [...cell.matchAll(/([a-z]+)(?: (\d+)\/(\d+))?/g)].reduce(
+        (sum, [, rowClass, part = '1', whole = '1']) =>
+          sum + (known.filter((row) => classNow(row) === rowClass).length * +part) / +whole,
+        0,
+      );
+    const listed = (seen: string) => words(seen.split('\n').filter(Boolean));
     const cell = (command: 'select' | 'insert' | 'update' | 'delete') => {
       const cells = typeof matrix.rows === 'string' ? matrix.rows : matrix.rows[name];
       return (typeof cells === 'string' ? cells : cells?.[command]) ?? 'none';
     };
     const list = (filter: string) =>
       `select string_agg(${keyOf(table)}, e'\\n' order by ${keyOf(table)} collate "C") from ${table.name} ${filter}`;
-    const all = known.map(({ key }) => key).sort();
     const trial = (
       command: 'select' | 'insert' | 'update' | 'delete',
       rest: Omit<Probe, 'settings'>,
       expected: string,
+      tell: (seen: string) => string = (seen) => seen,
     ): Trial => ({
       name: `${table.name}, ${name}, ${command}`,
       probe: { settings, ...rest },
       expected: cell(command) === 'refused' ? notAdmitted : expected,
+      tell,
       isOptional: command !== 'select' && expected !== denied,
     });
 
@@ -83,19 +89,17 @@ export async function enforcementFaults(
     );
     const mayInsert = /\b(own|org)\b/.test(cell('insert'));
     const mayDelete = /\bdelete\b/.test(grants);
-    const kept = (cellText: string) => {
-      const gone = keysOf(cellText).split('\n');
-      return all.filter((key) => !gone.includes(key)).join('\n');
+    const removed = (seen: string) => {
+      const kept = seen.split('\n');
+      return words(all.filter((key) => !kept.includes(key)));
     };
     return [
       isKeyReadable
-        ? trial('select', { statement: list(''), wants: 'rows' }, keysOf(cell('select')))
+        ? trial('select', { statement: list(''), wants: 'rows' }, cell('select'), listed)
         : trial(
             'select',
             { statement: `select count(*)::text from ${table.name}`, wants: 'rows' },
-            readable.length === 0
-              ? denied
-              : String(keysOf(cell('select')).split('\n').filter(Boolean).length),
+            readable.length === 0 ? denied : String(countOf(cell('select'))),
           ),
       trial(
         'insert',
@@ -109,18 +113,27 @@ export async function enforcementFaults(
           wants: 'effect',
           look: list(`where xmin::text::bigint >= ${at}`),
         },
-        columnsOf(table, grants, 'update').length > 0 ? keysOf(cell('update')) : denied,
+        columnsOf(table, grants, 'update').length > 0 ? cell('update') : denied,
+        listed,
       ),
       trial(
         'delete',
         { statement: `delete from ${table.name}`, wants: 'effect', look: list('') },
-        mayDelete ? kept(cell('delete')) : denied,
+        mayDelete ? cell('delete') : denied,
+        removed,
       ),
     ];
   }
 }
 
-type Trial = { name: string; probe: Probe; expected: string; isOptional: boolean };
+type Trial = {
+  name: string;
+  probe: Probe;
+  expected: string;
+  isOptional: boolean;
+  /** What was seen, in words of the matrix. */
+  tell: (seen: string) => string;
+};
 
 const denied = 'error 42501';
 /** What `app_private.admit` says. */

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { type Catalogue, people, type Table, tenants } from './catalogue.ts';
+import { belonging, type Catalogue, people, type Table, tenants } from './catalogue.ts';
 import {
   makeRowMaker,
   type PlacedRow,
@@ -26,7 +26,8 @@ export type Fixture = {
 };
 
 /**
- * Fills every table of app_public with a row for each member. Users, organizations and memberships
+ * Fills every table of app_public with a row for each member, and where a reference may be left out,
+ * with another that leaves them out. Users, organizations and memberships
  * must be there. Runs in the open transaction of a superuser.
  * @param options.former those who were members, and left rows behind
  * @param options.rounds rows for each of them
@@ -43,8 +44,9 @@ export async function fillTables(
   const placed: PlacedRow[] = [];
   for (const table of tablesInOrder(catalogue)) {
     for (let round = 0; round < rounds; round += 1) {
-      for (const { orgId, personId } of owners) {
-        placed.push(await maker.place(table, { orgId, personId }, placed));
+      for (const owner of owners) {
+        placed.push(await maker.place(table, owner, placed));
+        if (round === 0 && hasOptionalReference(table)) await maker.place(table, owner, []);
       }
     }
   }
@@ -55,6 +57,16 @@ export async function fillTables(
     }
   }
   return { members, owners, rows, placed, maker };
+}
+
+/** To rows of another table of the organization. */
+function hasOptionalReference({ columns, constraints }: Table): boolean {
+  return constraints.some(
+    ({ kind, columns: keys, target }) =>
+      kind === 'foreign key' &&
+      ![people, tenants, belonging].includes(target ?? '') &&
+      columns.some(({ name, isRequired }) => keys.includes(name) && !isRequired),
+  );
 }
 
 /** The key of a row as one text, in SQL. */
@@ -117,4 +129,29 @@ export function classOf(
   }
   if (caller.orgId !== '' && orgId === caller.orgId) return isSelf ? 'own' : 'org';
   return isSelf ? 'elsewhere' : 'foreign';
+}
+
+/** The classes of rows, and what part of each where it is not all: `own`, `org 1/2`. */
+export function classesOf(
+  table: Pick<Table, 'name' | 'orgColumn'>,
+  keys: readonly string[],
+  { rows, members }: Pick<Fixture, 'rows' | 'members'>,
+  caller: { userId: string; orgId: string },
+): string[] {
+  const known = rows.get(table.name) ?? [];
+  const seen = new Set(keys);
+  const found = rowClasses.flatMap((rowClass) => {
+    const all = known.filter((row) => classOf(table, row, caller, members) === rowClass);
+    const count = all.filter(({ key }) => seen.has(key)).length;
+    if (count === 0) return [];
+    return count === all.length ? [rowClass] : [`${rowClass} ${inLowestTerms(count, all.length)}`];
+  });
+  const strange = keys.filter((each) => !known.some(({ key }) => key === each)).length;
+  return strange === 0 ? found : [...found, `unknown ${strange}`];
+}
+
+function inLowestTerms(part: number, whole: number): string {
+  let [a, b] = [part, whole];
+  while (b !== 0) [a, b] = [b, a % b];
+  return `${part / a}/${whole / a}`;
 }

@@ -3,7 +3,7 @@ import type { ClientBase } from 'pg';
 import { Document, parse, visit } from 'yaml';
 import { pgSettings } from '../../db/claims.ts';
 import type { Catalogue, Table } from './catalogue.ts';
-import { classOf, type Fixture, keyOf, type RowClass, rowClasses } from './fixture.ts';
+import { classesOf, classOf, type Fixture, keyOf, type RowClass, rowClasses } from './fixture.ts';
 import { type Outcome, type Probe, probe } from './prober.ts';
 import { insertInto, literal, quoted, type RowOwner, type Samples } from './rows.ts';
 
@@ -190,27 +190,7 @@ function policyProbes(table: Table, actor: Actor, fixture: Fixture, start: strin
   const settings = settingsOf(actor);
   const caller = { userId: actor.user ?? '', orgId: actor.org ?? '' };
   const known = fixture.rows.get(table.name) ?? [];
-  const total = new Map<RowClass, number>();
-  const classes = new Map<string, RowClass>();
-  for (const row of known) {
-    const rowClass = classOf(table, row, caller, fixture.members);
-    classes.set(row.key, rowClass);
-    total.set(rowClass, (total.get(rowClass) ?? 0) + 1);
-  }
-  /** The classes of rows, and how many of how many where it is not all. */
-  const words = (keys: readonly string[]) => {
-    const seen = new Map<string, number>();
-    for (const key of keys) {
-      const rowClass = classes.get(key) ?? 'unknown';
-      seen.set(rowClass, (seen.get(rowClass) ?? 0) + 1);
-    }
-    return [...rowClasses, 'unknown' as const].flatMap((name) => {
-      const count = seen.get(name) ?? 0;
-      const all = name === 'unknown' ? 0 : (total.get(name) ?? 0);
-      if (count === 0) return [];
-      return count === all ? [name] : [`${name} ${count}/${all}`];
-    });
-  };
+  const words = (keys: readonly string[]) => classesOf(table, keys, fixture, caller);
   const key = keyOf(table);
   const keysOf = (text: string) => (text === '' ? [] : text.split('\n'));
   const listed = (outcome: Outcome) =>

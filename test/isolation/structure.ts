@@ -135,40 +135,26 @@ export async function observeConstraints(
   const result: Record<string, TableMatrix['constraints']> = {};
   for (const table of tables) {
     const found: TableMatrix['constraints'] = {};
-    const required = requiredColumns(table);
-    const row = baseRow(observed, table);
-    const asked = [
-      ...required.map((column) => ({ name: column, trials: [{ ...row, [column]: 'null' }] })),
-      ...table.constraints
-        .filter(({ kind }) => kind === 'check')
-        .map((check) => ({
-          name: check.name,
-          trials: breaches(table, check, reviewed[table.name]?.constraints[check.name]).map(
-            (values) => ({ ...row, ...values }),
-          ),
-        })),
-    ];
-    const outcomes = await insertAll(
-      observed.client,
-      table,
-      asked.flatMap(({ trials }) => trials),
-    );
-    let at = 0;
-    for (const { name, trials } of asked) {
-      const own = trials.map((trial, i) => ({ trial, outcome: outcomes[at + i] }));
-      at += trials.length;
-      const isColumn = required.includes(name);
-      const refused = own.find(({ outcome }) =>
-        isColumn ? codeOf(outcome) === '23502' : isRefusal(outcome, '23514', name),
+    for (const column of requiredColumns(table)) found[column] = notEnforced;
+    for (const { kind, name } of table.constraints) {
+      if (kind === 'check') found[name] = refusesNothing;
+    }
+    // What one row may be, another of another state may not.
+    for (const row of [home, next].map((at) => baseRow(observed, table, at))) {
+      const trials = trialsOf(table, reviewed[table.name]?.constraints, found);
+      const outcomes = await insertAll(
+        observed.client,
+        table,
+        trials.map(({ values }) => ({ ...row, ...values })),
       );
-      if (isColumn) {
-        found[name] = refused ? 'required' : 'not enforced';
-      } else {
-        const different =
-          refused && Object.entries(refused.trial).find(([key, value]) => row[key] !== value);
-        found[name] = different
-          ? `refuses ${different[0]} = ${different[1]}`
-          : 'refuses nothing that was tried';
+      for (const [i, { name, values, code, says }] of trials.entries()) {
+        if (!isOpen(found[name])) continue;
+        const [column = '', value] = Object.entries(values)[0] ?? [];
+        const isRefused =
+          code === '23502'
+            ? codeOf(outcomes[i]) === code
+            : row[column] !== value && isRefusal(outcomes[i], code, name);
+        if (isRefused) found[name] = says;
       }
     }
     for (const constraint of table.constraints) {
@@ -186,8 +172,38 @@ function requiredColumns(table: Table): string[] {
     .map(({ name }) => name);
 }
 
+const notEnforced = 'not enforced';
+const refusesNothing = 'refuses nothing that was tried';
+const isOpen = (word: string | undefined) => word === notEnforced || word === refusesNothing;
+
+type Trial = { name: string; values: Row; code: string; says: string };
+
+/** How to break what is not known to be enforced yet: a column left empty, or given what its check refuses. */
+function trialsOf(
+  table: Table,
+  reviewed: Readonly<Record<string, string>> | undefined,
+  found: Readonly<Record<string, string>>,
+): Trial[] {
+  return [
+    ...requiredColumns(table)
+      .filter((name) => isOpen(found[name]))
+      .map((name) => ({ name, values: { [name]: 'null' }, code: '23502', says: 'required' })),
+    ...table.constraints
+      .filter(({ kind, name }) => kind === 'check' && isOpen(found[name]))
+      .flatMap((check) =>
+        breaches(table, check, reviewed?.[check.name]).map((values) => ({
+          name: check.name,
+          values,
+          code: '23514',
+          says: `refuses ${Object.entries(values)[0]?.join(' = ')}`,
+        })),
+      ),
+  ];
+}
+
 /** Where constraints are tried, and where they must not reach; actors of the matrix. */
 const home: RowOwner = { orgId: 'org_acme', personId: 'user_alice' };
+const next: RowOwner = { orgId: 'org_acme', personId: 'user_bob' };
 const abroad: RowOwner = { orgId: 'org_void', personId: 'user_stranger' };
 
 /** A row that would be accepted, of somebody who has none yet where that matters. */
@@ -258,7 +274,7 @@ async function observeKey(
       pointing((column) => missingValue(table, column)),
       pointing((column) => foreign?.[targetColumns[columns.indexOf(column)] ?? '']),
     ]);
-    if (!isRefusal(dangling, '23503', name)) return 'not enforced';
+    if (!isRefusal(dangling, '23503', name)) return notEnforced;
     if (!foreign || own.length === columns.length) return `reference to ${target}`;
     return isRefusal(across, '23503', name)
       ? `reference to ${target} of the same organization`
@@ -281,7 +297,7 @@ async function observeKey(
     like(row),
     like(away, columns.length > 1 ? table.orgColumn : undefined),
   ]);
-  if (!isRefusal(same, '23505', name) && !isRefusal(same, '23P01', name)) return 'not enforced';
+  if (!isRefusal(same, '23505', name) && !isRefusal(same, '23P01', name)) return notEnforced;
   const crosses = codeOf(other) === '23505' || codeOf(other) === '23P01';
   return crosses
     ? `unique everywhere (${columns.join(', ')})`

@@ -630,7 +630,7 @@ describe('a text answers again', () => {
     ]) {
       expect(await create(other)).toMatchObject({ status: 'RUNNING' });
     }
-    const elsewhere = await create({ settings: cached }, carol);
+    const elsewhere = await create({ documentText: 'Plan', settings: cached }, carol);
     expect(elsewhere).toMatchObject({ status: 'RUNNING' });
     expect(await create(same)).toMatchObject({ status: 'SUCCEEDED' });
   });

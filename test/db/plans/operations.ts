@@ -12,6 +12,8 @@ export type Operation = {
   name: string;
   query: string;
   variables?: (places: Places) => Record<string, unknown>;
+  /** Asked by who sees their own documents alone: one in eleven. */
+  isForOwn?: boolean;
   /** The most 8 KB pages it may touch, cached or not. */
   maxBuffers: number;
   /** How many statements it takes; one, where nothing is said. */
@@ -50,6 +52,7 @@ export const operations: Operation[] = [
     variables: ({ row1500 }) => ({ before: row1500, last: 20 }),
     maxBuffers: pageBuffers,
   },
+  { name: 'page-of-ones-own', query: page, isForOwn: true, maxBuffers: pageBuffers },
   {
     name: 'page-with-owners-and-their-documents',
     query: /* GraphQL */ `{
@@ -176,5 +179,12 @@ export const operations: Operation[] = [
     // Each of the 200 that are embedded: its vector and its document, to know whether it may
     // be read and to compare it.
     maxBuffers: 200 * 20,
+  },
+  {
+    name: 'search-of-ones-own',
+    query: '{ searchDocuments(query: "spring") { edges { cursor node { id } } } }',
+    isForOwn: true,
+    // Every document of the owner.
+    maxBuffers: 182 + 40,
   },
 ];

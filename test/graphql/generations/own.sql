@@ -13,5 +13,8 @@ on (
 /* WHERE becoming ON */ (
   __users__."id" = __generations__."user_id"
 ))
+where (
+  __generations__."user_id" = (select app_hidden.current_user_id())
+)
 order by __generations__."created_at" desc, __generations__."id" desc
 limit 20;
