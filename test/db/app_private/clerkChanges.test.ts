@@ -368,6 +368,21 @@ describe('who is gone from Clerk', () => {
       c.query('insert into app_public.documents (title) values ($1)', [title]),
     );
 
+  test('a user, also what a request commits that was let in before', async () => {
+    await told(user(1, 'Alice'), membership(1, 1, 'member'));
+    await database.provision(aliceAlone);
+    await write(alice, 'Ours');
+    await commitAs(database, aliceAlone, async (c) => {
+      await c.query("insert into app_public.documents (title) values ('In flight')");
+      await told(gone({ userId: 'user_alice' }, 2));
+    });
+    expect(await titles()).toEqual(['In flight', 'Ours']);
+    expect(await eraseAfter('14 minutes')).toBe(0);
+    expect(await eraseAfter('1 minute')).toBe(1);
+    expect(await titles()).toEqual(['Ours']);
+    expect(await eraseAfter('1 day')).toBe(0);
+  });
+
   describe('as far as reconciliation can tell', () => {
     const asked = (change: ClerkChange) =>
       database.superuser.query('select app_private.apply_clerk_change($1) as became', [
