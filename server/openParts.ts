@@ -109,6 +109,7 @@ export function openParts(
     whenBuilt: graphql.whenBuilt,
     verifier,
     provision: makeProvision(login),
+    refusals,
     clerkWebhook:
       config.clerkWebhookSecret === undefined
         ? undefined
