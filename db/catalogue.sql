@@ -106,7 +106,7 @@ table app_private.clerk_reconciliations  -- NO ROW-LEVEL SECURITY
   started_at timestamp with time zone not null default now()
   updated_at timestamp with time zone not null default now()
   finished_at timestamp with time zone
-  constraint clerk_reconciliations_phase_check CHECK ((phase = ANY (ARRAY['users'::text, 'organizations'::text, 'memberships'::text, 'missing'::text, 'done'::text])))
+  constraint clerk_reconciliations_phase_check CHECK ((phase = ANY (ARRAY['users'::text, 'organizations'::text, 'memberships'::text, 'missing'::text, 'done'::text, 'refused'::text])))
   constraint clerk_reconciliations_pkey PRIMARY KEY (id)
   CREATE UNIQUE INDEX clerk_reconciliations_open_idx ON app_private.clerk_reconciliations USING btree (((finished_at IS NULL))) WHERE (finished_at IS NULL)
 
@@ -118,6 +118,7 @@ table app_private.clerk_versions  -- NO ROW-LEVEL SECURITY
   version_at timestamp with time zone not null
   told_at timestamp with time zone not null
   seen_in uuid
+  is_inferred boolean not null default false
   constraint clerk_versions_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
 
 table app_private.embedding_settings  -- NO ROW-LEVEL SECURITY
@@ -149,6 +150,12 @@ table app_private.gone_members  -- NO ROW-LEVEL SECURITY
   clerk_org_id text not null
   clerk_user_id text not null
   constraint gone_members_pkey PRIMARY KEY (clerk_org_id, clerk_user_id)
+
+table app_private.pending_erasures  -- NO ROW-LEVEL SECURITY
+  clerk_user_id text not null
+  due_at timestamp with time zone not null
+  constraint pending_erasures_pkey PRIMARY KEY (clerk_user_id)
+  CREATE INDEX pending_erasures_due_at_idx ON app_private.pending_erasures USING btree (due_at)
 
 table app_private.queue_turn  -- NO ROW-LEVEL SECURITY
   is_only boolean not null default true
@@ -1372,15 +1379,25 @@ declare
 begin
   select * into told from pg_catalog.jsonb_to_record(apply_clerk_change.change) as c (
     "orgId" text, "userId" text, "bornAt" timestamptz, "isDeleted" boolean, "versionAt" timestamptz,
-    "toldAt" timestamptz, email text, name text, slug text, role text
+    "toldAt" timestamptz, email text, name text, slug text, role text, "isAsked" boolean
   );
-  insert into app_private.clerk_versions as v (clerk_org_id, clerk_user_id, born_at, is_deleted, version_at, told_at)
-  values (told."orgId", told."userId", told."bornAt", told."isDeleted", told."versionAt", told."toldAt")
+  insert into app_private.clerk_versions as v
+    (clerk_org_id, clerk_user_id, born_at, is_deleted, is_inferred, version_at, told_at)
+  values (
+    told."orgId", told."userId", told."bornAt", told."isDeleted", told."isDeleted" and told."isAsked" is true,
+    told."versionAt", told."toldAt"
+  )
   on conflict on constraint clerk_versions_pkey do update
-    set born_at = excluded.born_at, is_deleted = excluded.is_deleted,
+    set born_at = excluded.born_at, is_deleted = excluded.is_deleted, is_inferred = excluded.is_inferred,
       version_at = excluded.version_at, told_at = excluded.told_at
-    where (v.born_at, v.is_deleted, v.version_at, v.told_at)
-      < (excluded.born_at, excluded.is_deleted, excluded.version_at, excluded.told_at);
+    where case
+      when v.born_at <> excluded.born_at then v.born_at < excluded.born_at
+      -- What was found by asking and what was not: whichever was asked for later.
+      when v.is_inferred and not excluded.is_deleted then told."isAsked" is true and v.told_at < excluded.told_at
+      when excluded.is_inferred and not v.is_deleted then v.told_at < excluded.told_at
+      else (v.is_deleted, not v.is_inferred, v.version_at, v.told_at)
+        < (excluded.is_deleted, not excluded.is_inferred, excluded.version_at, excluded.told_at)
+    end;
   if not found then
     return 'stale';
   end if;
@@ -1400,19 +1417,36 @@ begin
       update app_public.users as u set email = null, name = null
       where u.id = told."userId" and (u.email is not null or u.name is not null);
       get diagnostics rows_now = row_count;
-      perform pg_catalog.set_config('jwt.org_id', told."userId", true);
-      delete from app_public.documents as d where d.org_id = told."userId";
-      -- Their objects follow: each row adds the job that deletes them.
-      delete from app_public.files as f where f.org_id = told."userId";
-      perform pg_catalog.set_config('jwt.org_id', '', true);
       rows_changed := rows_changed + rows_now;
-      rows_changed := rows_changed + app_private.erase_generations(told."userId");
+      if told."isAsked" is true then
+        insert into app_private.pending_erasures (clerk_user_id, due_at)
+        values (told."userId", pg_catalog.now() + interval '7 days')
+        on conflict on constraint pending_erasures_pkey do nothing;
+      else
+        rows_changed := rows_changed + app_private.erase_user(told."userId");
+        -- And what a request that was let in before this commits after it.
+        insert into app_private.pending_erasures as p (clerk_user_id, due_at)
+        values (told."userId", pg_catalog.now() + interval '15 minutes')
+        on conflict on constraint pending_erasures_pkey do update set due_at = excluded.due_at;
+      end if;
     end if;
   elsif told."orgId" = '' then
     insert into app_public.users as u (id, email, name) values (told."userId", told.email, told.name)
     on conflict (id) do update set email = excluded.email, name = excluded.name
       where (u.email, u.name) is distinct from (excluded.email, excluded.name);
     get diagnostics rows_changed = row_count;
+    -- Who was taken for gone has their own space again. Organizations tell of their members themselves.
+    delete from app_private.pending_erasures as p where p.clerk_user_id = told."userId";
+    with back as (
+      delete from app_private.gone_members as g
+      where g.clerk_org_id = told."userId" and g.clerk_user_id = told."userId"
+      returning g.clerk_user_id
+    )
+    insert into app_public.memberships (org_id, user_id, role)
+    select b.clerk_user_id, b.clerk_user_id, 'owner' from back as b
+    on conflict on constraint memberships_pkey do nothing;
+    get diagnostics rows_now = row_count;
+    rows_changed := rows_changed + rows_now;
   elsif told."userId" = '' then
     insert into app_public.organizations as o (id, kind, name, slug)
     values (told."orgId", 'ORGANIZATION', told.name, told.slug)
@@ -2009,6 +2043,60 @@ $function$
 ;
 -- granted to nobody
 
+CREATE OR REPLACE FUNCTION app_private.erase_gone_users(attempt app_private.attempt, max_users integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  due record;
+  erased integer := 0;
+begin
+  perform app_private.enter_attempt(erase_gone_users.attempt);
+  -- Nobody comes back meanwhile.
+  perform pg_catalog.pg_advisory_xact_lock(7218930017263047);
+  for due in
+    delete from app_private.pending_erasures as p
+    where p.clerk_user_id in (
+      select q.clerk_user_id from app_private.pending_erasures as q
+      where q.due_at <= pg_catalog.now()
+      order by q.due_at
+      limit erase_gone_users.max_users
+    )
+    returning p.clerk_user_id
+  loop
+    perform app_private.erase_user(due.clerk_user_id);
+    erased := erased + 1;
+  end loop;
+  return erased;
+end;
+$function$
+;
+grant execute on function app_private.erase_gone_users(app_private.attempt,integer) to app_worker;
+
+CREATE OR REPLACE FUNCTION app_private.erase_user(user_id text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO ''
+AS $function$
+declare
+  rows_now bigint;
+  rows_erased bigint;
+begin
+  perform pg_catalog.set_config('jwt.org_id', erase_user.user_id, true);
+  delete from app_public.documents as d where d.org_id = erase_user.user_id;
+  get diagnostics rows_erased = row_count;
+  -- Their objects follow: each row adds the job that deletes them.
+  delete from app_public.files as f where f.org_id = erase_user.user_id;
+  get diagnostics rows_now = row_count;
+  perform pg_catalog.set_config('jwt.org_id', '', true);
+  return rows_erased + rows_now + app_private.erase_generations(erase_user.user_id);
+end;
+$function$
+;
+-- granted to nobody
+
 CREATE OR REPLACE FUNCTION app_private.error_code(last_error text)
  RETURNS text
  LANGUAGE sql
@@ -2276,11 +2364,11 @@ begin
       select m.org_id, m.user_id, m.created_at from app_public.memberships as m where m.org_id <> m.user_id
     ), judged as (
       select x.org_id, x.user_id, coalesce(v.born_at, pg_catalog.to_timestamp(0)) as born_at,
-        v.seen_in is distinct from missing_in_clerk.walk_id and x.created_at < r.started_at as is_missing
+        v.seen_in is distinct from missing_in_clerk.walk_id as is_missing
       from mirrored as x
       cross join app_private.clerk_reconciliations as r
       left join app_private.clerk_versions as v on v.clerk_org_id = x.org_id and v.clerk_user_id = x.user_id
-      where r.id = missing_in_clerk.walk_id and v.is_deleted is not true
+      where r.id = missing_in_clerk.walk_id and v.is_deleted is not true and x.created_at < r.started_at
     ), counted as (
       select pg_catalog.count(*) as known, pg_catalog.count(*) filter (where j.is_missing) as of_all from judged as j
     )
@@ -2622,7 +2710,7 @@ declare
 begin
   perform pg_catalog.pg_advisory_xact_lock(7218930017263047);
   for change in select c.value from pg_catalog.jsonb_array_elements(reconcile_with_clerk.changes) as c loop
-    if app_private.apply_clerk_change(change) = 'applied' then
+    if app_private.apply_clerk_change(change || '{"isAsked": true}') = 'applied' then
       changed_now := changed_now + 1;
     end if;
   end loop;
@@ -2633,7 +2721,7 @@ begin
   set phase = reconcile_with_clerk.next_phase, place = reconcile_with_clerk.next_place,
     seen = r.seen + pg_catalog.jsonb_array_length(reconcile_with_clerk.changes),
     changed = r.changed + changed_now, updated_at = pg_catalog.now(),
-    finished_at = case when reconcile_with_clerk.next_phase = 'done' then pg_catalog.now() end
+    finished_at = case when reconcile_with_clerk.next_phase in ('done', 'refused') then pg_catalog.now() end
   where r.id = reconcile_with_clerk.walk_id and r.phase = reconcile_with_clerk.phase
     and r.place = reconcile_with_clerk.place and r.finished_at is null
   returning * into walk;
@@ -2811,6 +2899,31 @@ end;
 $function$
 ;
 -- granted to nobody
+
+CREATE OR REPLACE FUNCTION app_private.sample_of_mirror(max_rows integer)
+ RETURNS TABLE(org_id text, user_id text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    select x.org_id, x.user_id
+    from (
+      select '' as org_id, u.id as user_id from app_public.users as u
+      union all
+      select o.id, '' from app_public.organizations as o where o.kind = 'ORGANIZATION'
+    ) as x
+    where not exists (
+      select from app_private.clerk_versions as v
+      where v.clerk_org_id = x.org_id and v.clerk_user_id = x.user_id and v.is_deleted
+    )
+    order by pg_catalog.random()
+    limit sample_of_mirror.max_rows;
+end;
+$function$
+;
+grant execute on function app_private.sample_of_mirror(integer) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.settle_generation(org_id text, generation_id uuid, used jsonb DEFAULT '{}'::jsonb)
  RETURNS boolean

@@ -27,6 +27,8 @@ export type Access = {
   command: Command;
   table: string;
   caller: Caller;
+  /** Why the API lets the caller do nothing at all in this organization; null where it lets them in. */
+  shutOut: string | null;
   /** What is looked at: a row that is there, what an insert would begin with, or rows in general. */
   row: 'given' | 'new' | 'any';
   /** The organization the row belongs to, where the table has one and the row is given. */
@@ -93,6 +95,7 @@ export async function explainAccess(
   const grants = grantsOf(table, command, written);
   const place = question.id === undefined ? null : await findRow(clients.reader, table, question);
 
+  const shutOut = await admit(clients.caller, caller);
   await enter(clients.caller, caller);
   const ask: Ask = (sql, values) => askAs(clients.caller, sql, values);
   const row = place?.row ?? (command === 'insert' ? await newRow(ask, table) : null);
@@ -106,10 +109,13 @@ export async function explainAccess(
     policies.push({ name, isPermissive, part, appliesAs, passes: condition.answer, condition });
   }
   const tried =
-    place || (command === 'insert' && written.length > 0)
+    shutOut === null && (place || (command === 'insert' && written.length > 0))
       ? await attempt(clients.caller, table, command, place?.key ?? {}, values)
       : null;
-  const verdict = judge(table, grants, policies, command);
+  const verdict =
+    shutOut === null
+      ? judge(table, grants, policies, command)
+      : { allowed: false, decidedBy: `The API refuses the caller before any policy: ${shutOut}` };
   return {
     ...verdict,
     // What Postgres does is what counts.
@@ -118,6 +124,7 @@ export async function explainAccess(
     command,
     table: table.name,
     caller,
+    shutOut,
     row: place ? 'given' : command === 'insert' ? 'new' : 'any',
     rowOrgId: place && table.hasTenant ? String(place.row.org_id) : null,
     grants,
@@ -316,6 +323,31 @@ function nodeKey(id: string): string[] | null {
     return Array.isArray(parts) && parts.length > 1 ? parts.slice(1).map(String) : null;
   } catch {
     return null;
+  }
+}
+
+/**
+ * Asks what each request asks before its claims count, and undoes it: whether the caller is still
+ * one. Says why not.
+ */
+async function admit(
+  client: WhyClients['caller'],
+  { userId, orgId, orgRole }: Caller,
+): Promise<string | null> {
+  await client.query('savepoint admit');
+  try {
+    await client.query('select app_private.provision($1, null, null, $2, null, $3)', [
+      userId,
+      orgId,
+      orgRole || null,
+    ]);
+    await client.query('select app_private.admit($1, $2)', [userId, orgId]);
+    return null;
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code === 'RW403') return error.message;
+    throw error;
+  } finally {
+    await client.query('rollback to savepoint admit');
   }
 }
 

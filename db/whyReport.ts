@@ -9,6 +9,9 @@ export function renderAccess(access: Access): string {
     '',
     `caller   ${caller.userId} in ${caller.orgId}, role ${caller.orgRole || '(none)'}, permissions ${caller.permissions.join(', ') || '(none)'}`,
     `row      ${rowText(access)}`,
+    ...(access.shutOut === null
+      ? []
+      : ['', 'The API lets the caller in no more: what follows is what they could do if it did.']),
     ...(access.tried === null
       ? []
       : [`tried    Postgres ${access.tried ? 'did it' : 'refused, or met no row'}; rolled back`]),

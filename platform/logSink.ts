@@ -42,8 +42,10 @@ function toLine(observation: Observation): Line {
       const level = observation.failed > 0 ? 'error' : 'info';
       return { level, message: 'events of Clerk applied', fields };
     }
-    case 'clerkReconciled':
-      return { level: 'info', message: 'reconciled with Clerk', fields };
+    case 'clerkReconciled': {
+      const level = observation.unreadable > 0 ? 'warn' : 'info';
+      return { level, message: 'reconciled with Clerk', fields };
+    }
     case 'errorMasked': {
       const { requestId, error } = observation;
       return { level: 'error', message: 'error masked', fields: { requestId, err: error } };

@@ -64,6 +64,8 @@ type ClerkReconciled = {
   seen: number;
   /** Of those, what the mirror had otherwise. */
   changed: number;
+  /** What Clerk has in a form that is not understood; the mirror keeps what it has of it. */
+  unreadable: number;
   durationMs: number;
 };
 

@@ -50,7 +50,7 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
         setPreset: onErrors(async ({ errors }, args) => {
           for (const error of errors) {
             const refused = refusedMutation(error, args);
-            const target = refused && targets.get(refused.operation);
+            const target = refused && !refused.isReference && targets.get(refused.operation);
             if (!target || isBusy) continue;
             isBusy = true;
             const explained = explain(urls, refused, target).finally(() => {

@@ -27,9 +27,11 @@ export function makeRefusalsPlugin(trail: RefusalTrail): GraphileConfig.Plugin {
           for (const error of errors) {
             const refused = refusedMutation(error, args);
             if (!refused) continue;
-            const { operation, id, code, claims, state } = refused;
+            const { operation, id, isReference, code, claims, state } = refused;
             const { requestId, traceId } = state;
             const row = id === undefined ? null : rowOf(id);
+            // A field that refers to nothing at all was refused for what it is, not to the caller.
+            if (isReference && !row) continue;
             trail.record({ caller: claims, operation, row, code, requestId, traceId });
           }
         }),

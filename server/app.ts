@@ -15,6 +15,7 @@ import { securityHeaders } from './http/securityHeaders.ts';
 import { answerErrors, sendError } from './http/sendError.ts';
 import { inOrder, on, type Stage } from './http/stages.ts';
 import type { Provision } from './provision.ts';
+import type { RefusalTrail } from './refusalTrail.ts';
 
 /** What the app is made of; opened and closed by whoever makes it. */
 export type AppParts = {
@@ -24,6 +25,7 @@ export type AppParts = {
   whenBuilt: Stage;
   verifier: Pick<TokenVerifier, 'verify'>;
   provision: Provision;
+  refusals: Pick<RefusalTrail, 'record'>;
   /** Answers `POST /webhooks/clerk`; nothing does where there is no secret to check it by. */
   clerkWebhook: Stage | undefined;
   metrics: Pick<Metrics, 'renderPrometheus'>;
@@ -61,7 +63,7 @@ export function makeApp(parts: AppParts): RequestListener {
     on('/graphql', onlyPost),
     // Without a schema there may be no database to know callers by.
     on('/graphql', parts.whenBuilt, 'POST'),
-    on('/graphql', authenticate(parts.verifier, parts.provision, observe), 'POST'),
+    on('/graphql', authenticate(parts.verifier, parts.provision, observe, parts.refusals), 'POST'),
     on('/graphql', expectedOrg, 'POST'),
     // Place of the rate limits by user and organization: they need the claims.
     // Places of persisted operations and of limits on documents: inside grafserv, before parsing.

@@ -110,6 +110,7 @@ export function openParts(
     whenBuilt: graphql.whenBuilt,
     verifier,
     provision: makeProvision(login),
+    refusals,
     clerkWebhook:
       config.clerkWebhookSecret === undefined
         ? undefined

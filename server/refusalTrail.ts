@@ -2,12 +2,12 @@ import type { Claims } from '../db/claims.ts';
 import type { Login } from '../db/scope/asLogin.ts';
 import type { ErrorCode } from '../platform/errors/registry.ts';
 
-/** A mutation that was refused. */
+/** A mutation, or a whole request, that was refused. */
 export type Refusal = {
   caller: Pick<Claims, 'userId' | 'orgId' | 'actorId'>;
-  /** The field of the mutation: `updateDocument`. */
+  /** The field of the mutation: `updateDocument`; `request` where nobody looked what was asked. */
   operation: string;
-  /** What it was about, where the caller named it. */
+  /** What it was about, or referred to, where the caller named it. */
   row: { table: string; rowId: string } | null;
   code: ErrorCode;
   requestId: string;

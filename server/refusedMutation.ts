@@ -18,12 +18,17 @@ export type RefusedMutation = {
   operation: string;
   /** The id that its input has; a node id, if it is one. */
   id: string | undefined;
+  /** Whether `id` is not what it is about, but what a field of its input refers to. */
+  isReference: boolean;
   code: ErrorCode;
   claims: Claims;
   state: RequestState;
 };
 
-/** What row-level security and our SQL refuse. A row that policies hide is NOT_FOUND. */
+/**
+ * What row-level security and our SQL refuse. A row that policies hide is NOT_FOUND, and
+ * BAD_USER_INPUT where the mutation refers to it.
+ */
 const refusals: readonly ErrorCode[] = ['FORBIDDEN', 'NOT_FOUND'];
 
 /** The mutation that an error refuses; null for any other error. */
@@ -34,10 +39,15 @@ export function refusedMutation(
   const request = args.requestContext?.node?.req;
   const state = request && stateOf(request);
   if (state?.operationType !== 'mutation' || !state.claims) return null;
-  const { code } = told(error);
-  const field = refusals.includes(code) ? fieldAt(error, args) : undefined;
+  const { code, field: refused } = told(error);
+  const isReference = code === 'BAD_USER_INPUT' && refused !== undefined;
+  const field = refusals.includes(code) || isReference ? fieldAt(error, args) : undefined;
   if (!field) return null;
-  return { operation: field.name.value, id: idIn(field, args), code, claims: state.claims, state };
+  const id = idIn(inputOf(field, args), isReference ? refused : 'id');
+  // Of whatever else is not allowed nothing is denied to the caller.
+  if (isReference && id === undefined) return null;
+  const operation = field.name.value;
+  return { operation, id, isReference, code, claims: state.claims, state };
 }
 
 /** The field of the mutation that failed as a whole; not one below it, which only reads. */
@@ -59,10 +69,19 @@ function fieldAt(
   return fieldsOf(selections).find(({ alias, name }) => (alias ?? name).value === path[0]);
 }
 
-function idIn(field: FieldNode, { variableValues }: GrafastExecutionArgs): string | undefined {
+function inputOf(field: FieldNode, { variableValues }: GrafastExecutionArgs): unknown {
   const input = field.arguments?.find(({ name }) => name.value === 'input');
-  if (!input) return undefined;
-  const value: unknown = valueFromASTUntyped(input.value, variableValues);
-  if (typeof value !== 'object' || value === null || !('id' in value)) return undefined;
-  return typeof value.id === 'string' ? value.id : undefined;
+  return input && valueFromASTUntyped(input.value, variableValues);
+}
+
+/** The text under a name, in the input itself or in the object of a row in it. */
+function idIn(input: unknown, name: string): string | undefined {
+  if (typeof input !== 'object' || input === null) return undefined;
+  const places: unknown[] = name === 'id' ? [input] : [input, ...Object.values(input)];
+  for (const place of places) {
+    if (typeof place !== 'object' || place === null || !Object.hasOwn(place, name)) continue;
+    const value: unknown = place[name as keyof typeof place];
+    if (typeof value === 'string') return value;
+  }
+  return undefined;
 }

@@ -23,7 +23,7 @@ export type ClerkServer = {
   truth: ClerkTruth;
   /** Paths with their queries, in the order in which they were asked for. */
   asked: string[];
-  /** Answers the next requests otherwise. */
+  /** Answers the next requests for a list otherwise. */
   misbehaveNext(...answers: ((response: ServerResponse) => void)[]): void;
   close(): Promise<void>;
 };
@@ -44,7 +44,7 @@ export async function openClerkServer(): Promise<ClerkServer> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://clerk');
     asked.push(`${url.pathname}${url.search}`);
-    const misbehave = instead.shift();
+    const misbehave = url.pathname.split('/').length === 3 ? instead.shift() : undefined;
     if (misbehave) return misbehave(response);
     if (request.headers.authorization !== `Bearer ${clerkSecretKey}`) {
       return send(response, 401, { errors: [] });

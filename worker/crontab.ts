@@ -16,6 +16,8 @@ export const crontab = `
 29 * * * * clerk__reconcile ?fill=1h&jobKey=clerk__reconcile&max=5
 # Every day: events of Clerk that are long done.
 41 3 * * * clerk_events__purge ?fill=1d&jobKey=clerk_events__purge&max=5
+# Every five minutes: personal spaces of users who are gone, where that is due.
+*/5 * * * * users__erase ?jobKey=users__erase&max=5
 # Every night: partitions of the audit trail, made ahead and dropped when they are old.
 41 3 * * * audit_events__partition ?fill=1d&jobKey=audit_events__partition&max=5
 # Every five minutes: uploads that nobody finalized in time.

@@ -11,7 +11,10 @@ const program = new Command('clerk:reconcile')
     'Compares users, organizations and memberships in the database of DATABASE_WORKER_URL with Clerk ' +
       '(CLERK_SECRET_KEY), and corrects the database. Goes on where an earlier run was cut off.',
   )
-  .option('--remove-many', 'go on where Clerk lacks a tenth and more of what the database has')
+  .option(
+    '--remove-many',
+    'go on where Clerk lacks most of what the database has, or a tenth and more of much',
+  )
   .option('--json', 'print the result as JSON, and no progress')
   .showHelpAfterError()
   .allowExcessArguments(false)
@@ -45,11 +48,12 @@ const program = new Command('clerk:reconcile')
           mayRemoveMany: removeMany,
           onProgress: json ? () => {} : showProgress,
         });
-        const { seen, changed } = walk;
+        const { seen, changed, unreadable } = walk;
+        const kept = unreadable > 0 ? ` ${unreadable} could not be read, and were left alone.` : '';
         print(
           json
-            ? JSON.stringify({ seen, changed })
-            : `Done: ${seen} looked at, ${changed} corrected.`,
+            ? JSON.stringify({ seen, changed, unreadable })
+            : `Done: ${seen} looked at, ${changed} corrected.${kept}`,
         );
       } finally {
         await pool.end();
@@ -60,7 +64,8 @@ const program = new Command('clerk:reconcile')
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`${message}${cause instanceof Error ? ` (${cause.message})` : ''}\n`);
   process.exitCode = 1;
 }
 

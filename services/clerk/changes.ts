@@ -51,7 +51,7 @@ export function readClerkEvent(body: unknown, receivedMs: number): ClerkEvent | 
   const read = Object.hasOwn(readers, kind) ? readers[kind] : undefined;
   if (!read || !['created', 'updated', 'deleted'].includes(verb)) return undefined;
   const told = { data, isDeleted: verb === 'deleted', toldMs: timestamp ?? receivedMs };
-  const changes = attempt(() => read(told));
+  const changes = readable(() => read(told)) ?? null;
   const versionAt = changes
     ?.map((change) => change.versionAt)
     .sort()
@@ -68,6 +68,16 @@ export const readListedOrganization = (data: unknown, toldMs: number) =>
 /** What Clerk's Backend API lists as a membership; organizations have a list of their own. @throws ZodError */
 export const readListedMembership = (data: unknown, toldMs: number) =>
   readMembership({ data, isDeleted: false, toldMs }).slice(-1);
+
+/** What a reader gives; undefined where it finds another shape than it knows. */
+export function readable<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof z.ZodError) return undefined;
+    throw error;
+  }
+}
 
 /**
  * That something is not at Clerk any more.
@@ -199,13 +209,4 @@ const orgOf = (data: unknown) => orgIdSchema.parse(deletedSchema.parse(data).id)
 
 function iso(timeMs: number): string {
   return new Date(timeMs).toISOString();
-}
-
-function attempt<Result>(read: () => Result): Result | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof z.ZodError) return null;
-    throw error;
-  }
 }

@@ -4,6 +4,7 @@ import { RowhouseError } from '../../platform/errors/registry.ts';
 import {
   type ClerkChange,
   type Key,
+  readable,
   readListedMembership,
   readListedOrganization,
   readListedUser,
@@ -15,16 +16,21 @@ export type Listed = 'users' | 'organizations' | 'memberships';
 /** One page of a list, oldest first. */
 export type ListPage = {
   changes: ClerkChange[];
+  /** How many on it could not be read: they are there, and nothing more is known of them. */
+  unreadable: number;
   /** Where the next page begins; undefined after the last. */
   nextPlace: number | undefined;
 };
 
+/** What Clerk has of one thing; `unreadable` is there, in a form that is not understood. */
+type Found = ClerkChange | 'absent' | 'unreadable';
+
 /** What is asked of Clerk's Backend API. All of it throws RowhouseError `UNAVAILABLE` or `INTERNAL`. */
 export type ClerkApi = {
-  /** A page of a list, beginning at this place. */
+  /** A page of a list, beginning at this place. A list that is not there is an error, not empty. */
   list(kind: Listed, place: number): Promise<ListPage>;
-  /** One user, organization or membership; undefined where Clerk has none. */
-  find(key: Key): Promise<ClerkChange | undefined>;
+  /** One user, organization or membership. */
+  find(key: Key): Promise<Found>;
 };
 
 /** Where the API is, and how it is asked. */
@@ -93,25 +99,35 @@ export function makeClerkApi({
       const toldMs = Date.now();
       const { path, read } = lists[kind];
       const body = await get(path, { limit: pageSize, offset: place, order_by: '+created_at' });
+      if (body === undefined) throw misfit(`Clerk answered 404 to /v1${path}, which it always has`);
       const rows = rowsOf(body);
-      const nextPlace = rows.length < pageSize ? undefined : place + rows.length;
-      return { changes: rows.flatMap((row) => read(row, toldMs)), nextPlace };
+      const changes = rows.map((row) => readable(() => read(row, toldMs)));
+      return {
+        changes: changes.flatMap((change) => change ?? []),
+        unreadable: changes.filter((change) => change === undefined).length,
+        nextPlace: rows.length < pageSize ? undefined : place + rows.length,
+      };
     },
     async find({ orgId, userId }) {
       const toldMs = Date.now();
       if (orgId === '') {
         const body = await get(`/users/${encodeURIComponent(userId)}`);
-        return body === undefined ? undefined : readListedUser(body, toldMs)[0];
+        return found(body, () => readListedUser(body, toldMs));
       }
       const organization = `/organizations/${encodeURIComponent(orgId)}`;
       if (userId === '') {
         const body = await get(organization);
-        return body === undefined ? undefined : readListedOrganization(body, toldMs)[0];
+        return found(body, () => readListedOrganization(body, toldMs));
       }
       const body = await get(`${organization}/memberships`, { user_id: userId, limit: 10 });
-      return rowsOf(body)
-        .flatMap((row) => readListedMembership(row, toldMs))
-        .find((change) => change.orgId === orgId && change.userId === userId);
+      const rows = body === undefined ? [] : rowsOf(body);
+      // There is one at most, and if there is another, Clerk did not understand the question.
+      if (rows.length === 0) return 'absent';
+      const changes = rows.flatMap(
+        (row) => readable(() => readListedMembership(row, toldMs)) ?? [],
+      );
+      const isMeant = (change: ClerkChange) => change.orgId === orgId && change.userId === userId;
+      return changes.find(isMeant) ?? 'unreadable';
     },
   };
 }
@@ -131,9 +147,17 @@ const lists = {
 const listSchema = z.union([z.array(z.unknown()), z.object({ data: z.array(z.unknown()) })]);
 
 function rowsOf(body: unknown): unknown[] {
-  if (body === undefined) return [];
-  const list = listSchema.parse(body);
-  return Array.isArray(list) ? list : list.data;
+  const list = listSchema.safeParse(body);
+  if (!list.success) throw misfit('Clerk answered with something that is no list');
+  return Array.isArray(list.data) ? list.data : list.data.data;
+}
+
+function found(body: unknown, read: () => ClerkChange[]): Found {
+  return body === undefined ? 'absent' : (readable(read)?.[0] ?? 'unreadable');
+}
+
+function misfit(message: string): RowhouseError {
+  return new RowhouseError('INTERNAL', { cause: new Error(message) });
 }
 
 function refused(response: Response): Answer {

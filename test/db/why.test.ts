@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WhyError } from '../../db/why.ts';
 import { askWhy, type WhyQuestion } from '../../db/whyAsk.ts';
+import { renderAccess } from '../../db/whyReport.ts';
+import { goneChange } from '../../services/clerk/changes.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addNotes } from '../support/notes.ts';
 import { alice, bob, carol, commitAs, provisionAll } from './callers.ts';
@@ -228,6 +230,50 @@ test('subqueries of policies are evaluated as the caller', async () => {
   expect(
     await why({ table: 'organizations', id: 'org_globex', userId: 'user_alice' }),
   ).toMatchObject({ allowed: true, tried: true });
+});
+
+describe('who is let in by no policy', () => {
+  /** A user of their own for each test, since an end is for good. */
+  async function member(userId: string) {
+    await database.provision({ ...bob, userId });
+    return userId;
+  }
+  const gone = (userId: string, orgId: string) =>
+    database.superuser.query('select app_private.apply_clerk_change($1)', [
+      JSON.stringify(goneChange({ userId, orgId }, Date.now())),
+    ]);
+
+  test.each([
+    ['a removed member', (userId: string) => gone(userId, 'org_acme')],
+    ['a user who was deleted', (userId: string) => gone(userId, '')],
+  ])('%s is denied whatever the policies say, as by the API', async (who, end) => {
+    const userId = await member(who.replaceAll(' ', '_'));
+    for (const question of [{ command: 'insert' }, { id }, {}] as const) {
+      expect(await why({ userId, role: 'member', ...question })).toMatchObject({
+        allowed: true,
+        shutOut: null,
+      });
+    }
+    await end(userId);
+    for (const question of [
+      { command: 'insert' },
+      { command: 'insert', values: { text: 'X' } },
+      { id },
+      {},
+    ] as const) {
+      const access = await why({ userId, role: 'member', ...question });
+      expect(access).toMatchObject({ allowed: false, tried: null });
+      expect(access.decidedBy).toContain('no longer a member');
+      expect(renderAccess(access)).toMatch(/^DENIED .* before any policy/);
+    }
+  });
+
+  test('nor is anybody into somebody else’s personal space', async () => {
+    const userId = await member('user_space');
+    await database.provision({ ...bob, userId, orgId: userId, orgRole: '' });
+    const access = await why({ orgId: userId, role: 'member', command: 'insert' });
+    expect(access).toMatchObject({ allowed: false, shutOut: expect.any(String) });
+  });
 });
 
 test('leaves no trace', async () => {

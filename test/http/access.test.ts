@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { goneChange } from '../../services/clerk/changes.ts';
 import { signIn, startApi, type TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -74,6 +75,28 @@ describe('in development, a refusal says which policy decided', () => {
     expect(await access(unknown)).toEqual({
       decidedBy: expect.stringContaining('There is no row'),
     });
+  });
+
+  test('or that none did: who is no longer a member gets as far as no policy', async () => {
+    const gone = await signIn({ user: 'user_gone', org: 'org_acme' });
+    const create =
+      'mutation { createDocument(input: { document: { title: "X" } }) { document { id } } }';
+    expect((await development.request(gone, create)).errors).toBeUndefined();
+    await database.superuser.query('select app_private.apply_clerk_change($1)', [
+      JSON.stringify(goneChange({ userId: 'user_gone', orgId: 'org_acme' }, Date.now())),
+    ]);
+    expect((await development.request(gone, create)).errors).toMatchObject([
+      {
+        extensions: {
+          code: 'FORBIDDEN',
+          access: {
+            allowed: false,
+            decidedBy: expect.stringContaining('before any policy'),
+            shutOut: expect.any(String),
+          },
+        },
+      },
+    ]);
   });
 
   test('and nothing where nothing was refused', async () => {

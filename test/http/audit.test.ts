@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { goneChange } from '../../services/clerk/changes.ts';
 import { signIn, startApi, type TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
@@ -19,7 +20,7 @@ beforeAll(async () => {
       as $$ begin raise exception 'You may not do this.' using errcode = 'RW403'; end $$;
     grant execute on function app_public.launch() to app_user;
     reset role`);
-  api = await startApi(database);
+  api = await startApi(database, { AI_SERVICE_URL: 'http://127.0.0.1:1' });
   ann = await signIn({ user: 'user_ann', org: 'org_acme' });
   bob = await signIn({ user: 'user_bob', org: 'org_acme' });
   boss = await signIn({ user: 'user_boss', org: 'org_acme', role: 'admin' });
@@ -149,9 +150,9 @@ describe('auditEvents', () => {
 });
 
 describe('a mutation that is refused', () => {
-  const refusedOf = async (requestId: string) =>
+  const refusedOf = async (requestId: string, reader = boss) =>
     until('the refusal', async () => {
-      const found = (await eventsFor(boss)).filter(
+      const found = (await eventsFor(reader)).filter(
         (node) => node.action === 'REFUSED' && node.requestId === requestId,
       );
       return found.length > 0 && found;
@@ -183,6 +184,42 @@ describe('a mutation that is refused', () => {
     expect(errors?.[0]?.extensions.code).toBe('FORBIDDEN');
     expect(await refusedOf(String(errors?.[0]?.extensions.requestId))).toMatchObject([
       { operation: 'launch', tableName: null, rowId: null, errorCode: 'FORBIDDEN' },
+    ]);
+  });
+
+  test('is told with what it referred to, where that is not the caller’s to refer to', async () => {
+    const hers = await write(ann, 'Hers');
+    const refused = async (document: string) => {
+      const { errors } = await api.request(
+        zoe,
+        `mutation ($document: ID!) {
+          startGeneration(input: { prompt: "P", document: $document }) { generation { id } } }`,
+        { document },
+      );
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field: 'document' });
+      return String(errors?.[0]?.extensions.requestId);
+    };
+    const invented = await refused('nonsense');
+    const [, rowId] = JSON.parse(Buffer.from(hers, 'base64').toString());
+    expect(await refusedOf(await refused(hers), zoe)).toMatchObject([
+      { operation: 'startGeneration', tableName: 'documents', rowId, errorCode: 'BAD_USER_INPUT' },
+    ]);
+    // What names nothing was not denied to anybody.
+    expect((await eventsFor(zoe)).filter((node) => node.requestId === invented)).toEqual([]);
+  });
+
+  test('is told also where it was not read, since its sender is no member any more', async () => {
+    const gone = await signIn({ user: 'user_gone', org: 'org_acme' });
+    await api.request(gone, '{ me { id } }');
+    await database.superuser.query('select app_private.apply_clerk_change($1)', [
+      JSON.stringify(goneChange({ userId: 'user_gone', orgId: 'org_acme' }, Date.now())),
+    ]);
+    // A token that says something new, so that the mirror is asked.
+    const again = await signIn({ user: 'user_gone', org: 'org_acme', role: 'admin' });
+    const { errors } = await api.request(again, update, { id: await write(ann, 'Hers') });
+    expect(errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+    expect(await refusedOf(String(errors?.[0]?.extensions.requestId))).toMatchObject([
+      { actorId: 'user_gone', operation: 'request', rowId: null, errorCode: 'FORBIDDEN' },
     ]);
   });
 });

@@ -2,7 +2,13 @@ import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeClerkHistory, makeDice } from '../clerkHistory.ts';
 import { assertMirrors } from '../clerkModel.ts';
-import { type ClerkServer, clerkSecretKey, emptyTruth, openClerkServer } from '../clerkServer.ts';
+import {
+  type ClerkServer,
+  type ClerkTruth,
+  clerkSecretKey,
+  emptyTruth,
+  openClerkServer,
+} from '../clerkServer.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runProgram, startProgram } from '../support/program.ts';
 import { until } from '../support/until.ts';
@@ -20,7 +26,7 @@ beforeEach(async () => {
   clerk = await openClerkServer();
   await database.superuser.query(
     `truncate app_public.users, app_public.organizations, app_private.clerk_versions,
-       app_private.gone_members, app_private.clerk_reconciliations cascade`,
+       app_private.gone_members, app_private.clerk_reconciliations, app_private.pending_erasures cascade`,
   );
 });
 afterEach(() => clerk.close());
@@ -38,6 +44,7 @@ const walks = async () =>
       'select phase, seen::int, changed::int, finished_at is not null as is_over from app_private.clerk_reconciliations',
     )
   ).rows;
+const epoch = { created_at: 0, updated_at: 0 };
 const aUser = { first_name: 'Xenia', last_name: null, email_addresses: [] };
 const live = (changes: number, seed = 7) => makeClerkHistory(changes, makeDice(seed)).truth;
 const respond =
@@ -119,17 +126,21 @@ describe('the command', () => {
     await assertMirrors(database, clerk.truth);
   });
 
-  test('removes nothing where too much is missing, unless it is told to', async () => {
-    clerk.truth = live(300);
-    const before = clerk.truth;
+  test('leaves alone what it cannot read, says so, and corrects the rest', async () => {
+    clerk.truth = live(60);
+    const [key = ''] = clerk.truth.memberships.keys();
     await reconcile();
-    clerk.truth = emptyTruth();
+    const before = await all();
+    const odd = clerk.truth.memberships.get(key);
+    if (odd) clerk.truth.memberships.set(key, { ...odd, public_user_data: null });
+    const [user] = clerk.truth.users.values();
+    if (user)
+      Object.assign(user, { first_name: 'Renata', last_name: null, updated_at: Date.now() });
     const { code, text } = await reconcile();
-    expect(code).toBe(1);
-    expect(text).toMatch(/Clerk does not list \d+ of the \d+ things in the mirror/);
-    await assertMirrors(database, before);
-    expect((await reconcile('--remove-many')).code).toBe(0);
-    await assertMirrors(database, clerk.truth);
+    expect({ code, text }).toMatchObject({ code: 0 });
+    expect(text).toContain('1 corrected. 1 could not be read, and were left alone.');
+    expect((await all()).memberships).toEqual(before.memberships);
+    expect((await all()).users).toContainEqual(expect.objectContaining({ name: 'Renata' }));
   });
 
   test('says what is wrong with its settings, and never the key', async () => {
@@ -139,6 +150,146 @@ describe('the command', () => {
     expect(wrong.code).toBe(1);
     expect(wrong.text).not.toContain('sk_test_wrong_key');
     expect((await runProgram(command, settings(), ['--help'])).text).toContain('--remove-many');
+  });
+});
+
+/** An instance of other people than any of `live`. */
+function anotherInstance(users: number): ClerkTruth {
+  const truth = emptyTruth();
+  for (let n = 0; n < users; n += 1) {
+    const id = `user_other${n}`;
+    truth.users.set(id, { ...aUser, id, created_at: n, updated_at: n });
+  }
+  return truth;
+}
+
+/** People known by their tokens alone, each with a note in the personal space. */
+async function firstSights(people: number) {
+  const { superuser } = database;
+  for (let n = 0; n < people; n += 1) {
+    const id = `user_${n}`;
+    const provision = 'select app_private.provision($1, $2, $3, $4, $5, $6)';
+    await superuser.query(provision, [id, `${n}@example.com`, `U ${n}`, 'org_small', 'small', 'a']);
+    await superuser.query(provision, [id, null, null, id, null, null]);
+    await note(id);
+  }
+}
+const note = (userId: string) =>
+  database.superuser.query(
+    'insert into app_public.documents (org_id, owner_id, title) values ($1, $1, $2)',
+    [userId, 'Private'],
+  );
+
+/** Whatever a wrong reconciliation could spoil. */
+const all = async () => {
+  const rowsOf = async (sql: string) => (await database.superuser.query(sql)).rows;
+  return {
+    users: await rowsOf('select id, name, email from app_public.users order by id'),
+    memberships: await rowsOf(
+      'select org_id, user_id, role from app_public.memberships order by 1, 2',
+    ),
+    documents: await rowsOf('select org_id, title from app_public.documents order by 1'),
+    gone: await rowsOf('select * from app_private.gone_members'),
+  };
+};
+
+describe('an instance that is not ours', () => {
+  test.each([
+    ['larger', 1000],
+    ['empty', 0],
+  ])(
+    'changes nothing, though it is %s, and does not keep the right one from being asked',
+    async (_, users) => {
+      clerk.truth = live(300);
+      const ours = clerk.truth;
+      await reconcile();
+      const before = await all();
+      clerk.truth = anotherInstance(users);
+      const { code, text } = await reconcile();
+      expect({ code, text }).toMatchObject({
+        code: 1,
+        text: expect.stringContaining('has none of'),
+      });
+      expect(await all()).toEqual(before);
+      clerk.truth = ours;
+      expect(JSON.parse((await reconcile('--json')).text)).toMatchObject({ changed: 0 });
+    },
+  );
+
+  test('changes nothing in a small mirror either', async () => {
+    await firstSights(4);
+    const before = await all();
+    clerk.truth = anotherInstance(3);
+    expect((await reconcile()).code).toBe(1);
+    expect(await all()).toEqual(before);
+  });
+
+  test('is one that knows no such list', async () => {
+    clerk.misbehaveNext(respond(404));
+    const { code, text } = await reconcile();
+    expect({ code, text }).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('404 to /v1/users'),
+    });
+    await firstSights(4);
+    const before = await all();
+    clerk.truth = anotherInstance(0);
+    for (const user of before.users)
+      clerk.truth.users.set(user.id, { ...aUser, ...user, ...epoch });
+    clerk.misbehaveNext(respond(404));
+    expect((await reconcile()).code).toBe(1);
+    expect(await all()).toEqual(before);
+  });
+});
+
+describe('where too much is missing', () => {
+  test('nothing is removed, and the next run begins anew', async () => {
+    clerk.truth = live(300);
+    const ours = clerk.truth;
+    await reconcile();
+    const before = await all();
+    // Ours, but emptied of people; others have come, who make up for nothing.
+    clerk.truth = { ...anotherInstance(1000), organizations: ours.organizations };
+    const { code, text } = await reconcile();
+    expect(code).toBe(1);
+    expect(text).toMatch(/Clerk does not list \d+ of the \d+ things in the mirror/);
+    const after = await all();
+    expect(after.memberships).toEqual(before.memberships);
+    expect(after.users).toEqual(expect.arrayContaining(before.users));
+    expect((await walks()).at(-1)).toMatchObject({ phase: 'refused', is_over: true });
+    clerk.truth = { ...ours, users: new Map([...ours.users, ...anotherInstance(1000).users]) };
+    expect(JSON.parse((await reconcile('--json')).text)).toMatchObject({ changed: 0 });
+  });
+
+  test('a small mirror loses no more than half of it unasked', async () => {
+    await firstSights(3);
+    clerk.truth.users.set('user_0', { ...aUser, ...epoch, id: 'user_0' });
+    expect(await reconcile()).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('Clerk does not list 6 of the 7 things in the mirror'),
+    });
+    expect((await all()).gone).toEqual([]);
+  });
+
+  test('all is removed when it is told to, but what was written alone, and the right key brings all back', async () => {
+    clerk.truth = live(300);
+    const ours = clerk.truth;
+    await reconcile();
+    const [someone = ''] = [...ours.memberships.keys()].map((key) => key.split(' ')[1]);
+    await database.superuser.query('select app_private.provision($1, null, null, $1, null, null)', [
+      someone,
+    ]);
+    await note(someone);
+    const before = await all();
+    clerk.truth = emptyTruth();
+    expect((await reconcile('--remove-many')).code).toBe(0);
+    await assertMirrors(database, clerk.truth);
+    expect((await all()).documents).toEqual(before.documents);
+    clerk.truth = ours;
+    expect((await reconcile()).code).toBe(0);
+    expect(await all()).toEqual(before);
+    const { rowCount } = await database.superuser.query('select from app_private.pending_erasures');
+    expect(rowCount).toBe(0);
   });
 });
 

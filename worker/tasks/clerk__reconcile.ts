@@ -18,13 +18,13 @@ export function makeReconcileTask({
     async run(_, { signal, observe, withClient }) {
       if (secretKey === undefined) return;
       const startedMs = performance.now();
-      const { seen, changed } = await reconcile({
+      const { seen, changed, unreadable } = await reconcile({
         api: makeClerkApi({ url, secretKey, signal }),
         database: { query: (text, values) => withClient((client) => client.query(text, values)) },
         signal,
       });
       const durationMs = Math.round(performance.now() - startedMs);
-      observe({ type: 'clerkReconciled', seen, changed, durationMs });
+      observe({ type: 'clerkReconciled', seen, changed, unreadable, durationMs });
     },
   });
   return { clerk__reconcile };

@@ -25,7 +25,8 @@ beforeAll(async () => {
 afterAll(() => database.close());
 beforeEach(async () => {
   await database.superuser.query(
-    `truncate app_public.users, app_public.organizations, app_private.clerk_events, app_private.clerk_versions, app_private.gone_members cascade`,
+    `truncate app_public.users, app_public.organizations, app_private.clerk_events, app_private.clerk_versions, app_private.gone_members,
+       app_private.pending_erasures cascade`,
   );
   await database.superuser.query('delete from graphile_worker._private_jobs');
 });
@@ -341,6 +342,122 @@ describe('who is gone from Clerk', () => {
     expect((await mirror()).memberships).toEqual([]);
     const { rows } = await database.superuser.query('select title from app_public.documents');
     expect(rows).toEqual([{ title: 'Plan' }]);
+  });
+
+  /** Runs what erases, as if so much time had passed. */
+  async function eraseAfter(interval: string): Promise<number> {
+    await database.superuser.query(
+      'update app_private.pending_erasures set due_at = due_at - $1::interval',
+      [interval],
+    );
+    const { rows } = await database.superuser.query(
+      "select id from graphile_worker.add_job('users__erase', '{}')",
+    );
+    const attempt = await takeJob(database, rows[0].id);
+    const erased = await asWorker(database, (client) =>
+      client.query('select app_private.erase_gone_users($1, 10) as users', [attempt]),
+    );
+    return erased.rows[0].users;
+  }
+  const titles = async () =>
+    (await database.superuser.query('select title from app_public.documents order by 1')).rows.map(
+      ({ title }) => title,
+    );
+  const write = (caller: TestCaller, title: string) =>
+    commitAs(database, caller, (c) =>
+      c.query('insert into app_public.documents (title) values ($1)', [title]),
+    );
+
+  test('a user, also what a request commits that was let in before', async () => {
+    await told(user(1, 'Alice'), membership(1, 1, 'member'));
+    await database.provision(aliceAlone);
+    await write(alice, 'Ours');
+    await commitAs(database, aliceAlone, async (c) => {
+      await c.query("insert into app_public.documents (title) values ('In flight')");
+      await told(gone({ userId: 'user_alice' }, 2));
+    });
+    expect(await titles()).toEqual(['In flight', 'Ours']);
+    expect(await eraseAfter('14 minutes')).toBe(0);
+    expect(await eraseAfter('1 minute')).toBe(1);
+    expect(await titles()).toEqual(['Ours']);
+    expect(await eraseAfter('1 day')).toBe(0);
+  });
+
+  describe('as far as reconciliation can tell', () => {
+    const asked = (change: ClerkChange) =>
+      database.superuser.query('select app_private.apply_clerk_change($1) as became', [
+        JSON.stringify({ ...change, isAsked: true }),
+      ]);
+    const presumed = (at: number) => asked(gone({ userId: 'user_alice' }, at));
+    beforeEach(async () => {
+      await told(user(1, 'Alice'), membership(1, 1, 'member'));
+      await database.provision(aliceAlone);
+      await write(aliceAlone, 'Mine');
+    });
+
+    test('a user is shut out, and what they wrote is kept for a week', async () => {
+      await presumed(3);
+      for (const caller of [alice, aliceAlone]) {
+        await expect(database.provision(caller)).rejects.toMatchObject(refused);
+        await expect(admit(caller.userId, caller.orgId)).rejects.toMatchObject(refused);
+      }
+      expect((await mirror()).users).toMatchObject([{ name: null }]);
+      expect(await eraseAfter('6 days')).toBe(0);
+      expect(await titles()).toEqual(['Mine']);
+      expect(await eraseAfter('1 day')).toBe(1);
+      expect(await titles()).toEqual([]);
+    });
+
+    test('whom it finds when it asks again comes back, with their memberships and what they wrote', async () => {
+      await presumed(3);
+      // Asked before, answered late; and an event, which may be older than it says.
+      await asked({ ...user(1, 'Alice'), toldAt: time(2) });
+      await told(user(9, 'Alice'));
+      await expect(admit('user_alice', 'user_alice')).rejects.toMatchObject(refused);
+      await asked({ ...user(1, 'Alice'), toldAt: time(4) });
+      await asked({ ...membership(1, 1, 'member'), toldAt: time(4) });
+      for (const caller of [alice, aliceAlone]) {
+        await admit(caller.userId, caller.orgId);
+        await database.provision(caller);
+      }
+      expect(await mirror()).toMatchObject({
+        users: [{ name: 'Alice' }],
+        memberships: [{ role: 'member' }, { role: 'owner' }],
+      });
+      expect(await eraseAfter('30 days')).toBe(0);
+      expect(await titles()).toEqual(['Mine']);
+    });
+
+    test('whom an event has ended does not come back, whichever comes first', async () => {
+      await presumed(3);
+      await told(gone({ userId: 'user_alice' }, 2));
+      expect(await titles()).toEqual([]);
+      await asked({ ...user(1, 'Alice'), toldAt: time(4) });
+      await expect(admit('user_alice', 'user_alice')).rejects.toMatchObject(refused);
+      await presumed(5);
+      await asked({ ...user(1, 'Alice'), toldAt: time(6) });
+      await expect(admit('user_alice', 'user_alice')).rejects.toMatchObject(refused);
+      expect((await mirror()).users).toMatchObject([{ name: null }]);
+    });
+
+    test('a membership comes back by asking, too, or by a later one', async () => {
+      const one = membership(1, 1, 'member');
+      await asked(ended(one, 3));
+      await expect(admit('user_alice', 'org_acme')).rejects.toMatchObject(refused);
+      await told(membership(1, 8, 'admin'));
+      await expect(admit('user_alice', 'org_acme')).rejects.toMatchObject(refused);
+      await asked({ ...one, toldAt: time(4) });
+      await admit('user_alice', 'org_acme');
+      await asked(ended(one, 5));
+      await told(membership(6, 6, 'admin'));
+      await admit('user_alice', 'org_acme');
+    });
+
+    test('nothing is over that was seen after it was asked for', async () => {
+      await asked({ ...user(1, 'Alice'), toldAt: time(9) });
+      await presumed(8);
+      await admit('user_alice', 'user_alice');
+    });
   });
 
   test('a user: nothing personal is left, their documents and files in organizations stay', async () => {
