@@ -237,6 +237,7 @@ table app_public.document_embeddings  -- row-level security, forced
   constraint document_embeddings_vector_check CHECK (((cardinality(vector) >= 1) AND (cardinality(vector) <= 4096)))
   constraint document_embeddings_document_id_fkey FOREIGN KEY (org_id, document_id) REFERENCES app_public.documents(org_id, id) ON DELETE CASCADE
   constraint document_embeddings_pkey PRIMARY KEY (org_id, document_id)
+  CREATE STATISTICS app_public.document_embeddings_vector_stat ON cardinality(vector) FROM app_public.document_embeddings
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.document_embeddings FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
 
 table app_public.documents  -- row-level security, forced
@@ -500,8 +501,8 @@ create policy insert_embedder on app_public.document_embeddings for insert to ro
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
 create policy select_embedder on app_public.document_embeddings for select to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
-create policy select_member on app_public.document_embeddings for select to app_user
-  using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));
+create policy select_reader on app_public.document_embeddings for select to app_user
+  using (( SELECT d.id FROM app_public.documents d WHERE ((d.org_id = document_embeddings.org_id) AND (d.id = document_embeddings.document_id))) IS NOT NULL);
 create policy update_embedder on app_public.document_embeddings for update to rowhouse_owner
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))
   with check (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id));

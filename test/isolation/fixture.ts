@@ -50,7 +50,9 @@ export async function fillTables(
   }
   const rows = new Map<string, KnownRow[]>();
   for (const table of catalogue.tables) {
-    if (table.schema === 'app_public') rows.set(table.name, await readRows(client, table));
+    if (table.schema === 'app_public') {
+      rows.set(table.name, await readRows(client, table, personOf(table, catalogue)));
+    }
   }
   return { members, owners, rows, placed, maker };
 }
@@ -60,13 +62,32 @@ export function keyOf({ key }: Pick<Table, 'key'>): string {
   return `concat_ws('|', ${key.map((name) => `${quoted(name)}::text`).join(', ')})`;
 }
 
-async function readRows(client: Pick<ClientBase, 'query'>, table: Table): Promise<KnownRow[]> {
-  const column = (name: string | undefined) => (name ? `${quoted(name)}::text` : 'null');
+async function readRows(
+  client: Pick<ClientBase, 'query'>,
+  table: Table,
+  person: string,
+): Promise<KnownRow[]> {
+  const orgId = table.orgColumn ? `${quoted(table.orgColumn)}::text` : 'null';
   const { rows } = await client.query<KnownRow>(
-    `select ${keyOf(table)} as key, ${column(table.orgColumn)} as "orgId", ${column(table.personColumn)} as "personId"
-     from ${table.name} order by 1`,
+    `select ${keyOf(table)} as key, ${orgId} as "orgId", ${person} as "personId"
+     from ${table.name} as row order by 1`,
   );
   return rows;
+}
+
+/** Whose a row is, in SQL: as it says itself, or as the row does that it is a part of, by its key. */
+function personOf(table: Table, { tables }: Catalogue): string {
+  if (table.personColumn) return `${quoted(table.personColumn)}::text`;
+  for (const { kind, target, columns, targetColumns } of table.constraints) {
+    const whole = tables.find(({ name }) => name === target);
+    if (kind !== 'foreign key' || !whole?.personColumn || whole.name === people) continue;
+    if (!columns.every((column) => table.key.includes(column))) continue;
+    const same = columns.map(
+      (column, i) => `whole.${quoted(targetColumns[i] ?? '')} = row.${quoted(column)}`,
+    );
+    return `(select whole.${quoted(whole.personColumn)}::text from ${whole.name} as whole where ${same.join(' and ')})`;
+  }
+  return 'null';
 }
 
 /**

@@ -191,12 +191,12 @@ describe('a vector', () => {
     ).toBe(0);
   });
 
-  test('is for the members of its organization, and for nobody else', async () => {
+  test('is for those who read its document, and for nobody else', async () => {
     await embed(id);
     const seen = async (caller: TestCaller) =>
       (await ask(database, caller, 'select from app_public.document_embeddings')).rowCount;
-    expect([await seen(alice), await seen(admin), await seen(bob)]).toEqual([1, 1, 1]);
-    expect([await seen(carol), await seen(nobody)]).toEqual([0, 0]);
+    expect([await seen(alice), await seen(admin)]).toEqual([1, 1]);
+    expect([await seen(bob), await seen(carol), await seen(nobody)]).toEqual([0, 0, 0]);
   });
 
   test('is written by no request', async () => {

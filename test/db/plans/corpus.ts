@@ -18,7 +18,7 @@ export async function writeCorpus(superuser: Pool): Promise<void> {
     for (const statement of rows) await client.query(statement);
     await client.query('commit');
     // Nobody but this function decides when statistics change.
-    for (const table of ['users', 'organizations', 'memberships', 'documents', 'files']) {
+    for (const table of tables) {
       await client.query(`alter table app_public.${table} set (autovacuum_enabled = false)`);
     }
     // Of all rows, where a sample would tip a plan one day and not the next.
@@ -29,6 +29,15 @@ export async function writeCorpus(superuser: Pool): Promise<void> {
     client.release();
   }
 }
+
+const tables = [
+  'users',
+  'organizations',
+  'memberships',
+  'documents',
+  'files',
+  'document_embeddings',
+];
 
 const rows = [
   `insert into app_public.organizations (id, kind, name, created_at)
@@ -63,4 +72,10 @@ const rows = [
    select org_id, id, owner_id, id, 'notes.txt', 'text/plain', 11, repeat('A', 43) || '=',
      'READY', 'files/' || id, created_at, created_at, created_at, created_at
    from app_public.documents where ('x' || substr(id::text, 5, 4) || substr(id::text, 10, 4))::bit(32)::int / 100 % 10 = 0`,
+
+  // Those that have a file have an embedding.
+  `insert into app_public.document_embeddings (org_id, document_id, model, content_hash, vector, created_at, updated_at)
+   select org_id, document_id, 'm', sha256(document_id::text::bytea),
+     array[cos(n), sin(n), 0, 0, 0, 0, 0, 0]::real[], created_at, created_at
+   from (select *, row_number() over (order by id) as n from app_public.files) as f`,
 ];

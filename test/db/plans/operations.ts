@@ -164,4 +164,17 @@ export const operations: Operation[] = [
     query: '{ searchDocuments(query: "spring") { edges { cursor node { id } } } }',
     maxBuffers: 2_000 + 40,
   },
+  {
+    name: 'similar-documents',
+    query: /* GraphQL */ `query ($document: ID!) {
+      similarDocuments(document: $document) {
+        edges { cursor node { id title createdAt } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }`,
+    variables: ({ documentId }) => ({ document: documentId }),
+    // Each of the 200 that are embedded: its vector and its document, to know whether it may
+    // be read and to compare it.
+    maxBuffers: 200 * 20,
+  },
 ];
