@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { askContestant } from './askContestant.ts';
 import type { RunningContestant } from './openContestant.ts';
@@ -22,8 +23,24 @@ export type Accounting = {
 };
 
 /**
- * The accounting of this machine: the kernel's where there is a /proc, which has
- * the whole tree of Postgres, else the contestant's own and Postgres's statistics.
+ * Who books: the kernel, which has the whole tree of Postgres, or the contestant itself
+ * and Postgres's statistics.
+ */
+export const accountingSources = ['kernel', 'statistics'] as const;
+export type AccountingSource = (typeof accountingSources)[number];
+
+/** The better one of this machine: the kernel's where there is a /proc. */
+export const accountingOfMachine = (): AccountingSource =>
+  existsSync('/proc/self/stat') ? 'kernel' : 'statistics';
+
+/**
+ * Back-ends write their statistics at most once a second; what came later is written when
+ * they have been idle for ten.
+ */
+const flushedAfterMs = 11_000;
+
+/**
+ * Opens the accounting of a source.
  *
  * @param superuser a connection to the database the contestants work in.
  * @param ownPids other processes of the bench.
@@ -31,8 +48,9 @@ export type Accounting = {
 export async function openAccounting(
   superuser: Client,
   ownPids: readonly number[],
+  source: AccountingSource,
 ): Promise<Accounting> {
-  if (!existsSync('/proc/self/stat')) return makeStatistics(superuser);
+  if (source === 'statistics') return makeStatistics(superuser);
   const { rows } = await superuser.query<{ file: string }>(
     "select pg_read_file('postmaster.pid') as file",
   );
@@ -69,7 +87,8 @@ function makeStatistics(superuser: Client): Accounting {
     source: 'process.cpuUsage, and for Postgres the time its back-ends were active',
     async read({ process: child }) {
       const { cpuMs } = await askContestant(child, { ask: 'usage' });
-      await superuser.query('select pg_stat_force_next_flush(), pg_stat_clear_snapshot()');
+      await sleep(flushedAfterMs);
+      await superuser.query('select pg_stat_clear_snapshot()');
       const { rows } = await superuser.query<{ active: number }>(
         'select sum(active_time) as active from pg_stat_database where datname = current_database()',
       );

@@ -1,5 +1,5 @@
 import { cpus, totalmem } from 'node:os';
-import { openAccounting } from './accounting.ts';
+import { type AccountingSource, openAccounting } from './accounting.ts';
 import { type BenchCaller, drawCallers } from './callers.ts';
 import { type ContestantKey, contestantOf } from './contestants.ts';
 import { measure, type Sample, warmUp } from './measure.ts';
@@ -25,6 +25,8 @@ export type CompareOptions = {
   rate: number;
   /** How long to wait for others on the machine to be quiet, and to repeat what they disturbed. */
   patienceSeconds: number;
+  /** Who books the CPU time. */
+  accounting: AccountingSource;
   /** Members who ask. */
   callers: number;
 };
@@ -72,7 +74,7 @@ export async function compare(
   if (!operation || !caller) throw new RangeError('There is nothing to ask.');
   const sameAnswers = makeSameAnswers(chosen, callers.slice(0, checkedCallers));
   const loader = openLoader();
-  const accounting = await openAccounting(database.superuser, [loader.pid]);
+  const accounting = await openAccounting(database.superuser, [loader.pid], options.accounting);
   const measuring = { ...options, loader, accounting, callers };
 
   const samples: ComparedSample[] = [];

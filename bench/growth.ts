@@ -1,4 +1,4 @@
-import { openAccounting } from './accounting.ts';
+import { type AccountingSource, openAccounting } from './accounting.ts';
 import { drawCallers } from './callers.ts';
 import { contestantOf } from './contestants.ts';
 import { formatTable } from './formatTable.ts';
@@ -21,6 +21,8 @@ export type GrowthOptions = {
   callers: number;
   /** How long to wait for others on the machine to be quiet, and to repeat what they disturbed. */
   patienceSeconds: number;
+  /** Who books the CPU time. */
+  accounting: AccountingSource;
 };
 
 /** Few rows; many rows; many rows of many organizations. */
@@ -50,7 +52,11 @@ export async function compareGrowth(
     for (const sizes of steps[options.isLarge ? 'large' : 'usual']) {
       const database = await ground.openDatabase(sizes);
       try {
-        const accounting = await openAccounting(database.superuser, [loader.pid]);
+        const accounting = await openAccounting(
+          database.superuser,
+          [loader.pid],
+          options.accounting,
+        );
         const callers = await drawCallers(database.superuser, ground.issuer, options.callers);
         const [operation, caller] = [operations[0], callers[0]];
         if (!operation || !caller) throw new RangeError('There is nothing to ask.');

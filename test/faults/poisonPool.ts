@@ -31,13 +31,18 @@ export type PoisonReport = {
   broken: string[];
   /** What is not as it was on the connections of the pool afterwards. */
   unclean: string[];
-  /** Connections that could be had at once afterwards. */
+  /** Back-ends that Postgres has of the pool afterwards, with all its connections had at once. */
   connections: number;
+  /** What back-ends of the pool are still busy with, once nobody asks any more. */
+  busy: string[];
 };
 
 const organizations = 5;
 const usersOfEach = 10;
 export const poolSize = 10;
+const applicationName = 'poisoned';
+/** Statements end after a second, and half open connections are buried after two. */
+const settledWithinMs = 10_000;
 
 /**
  * Sends mixed requests of many users of several organizations through one pool
@@ -51,7 +56,7 @@ export async function poisonPool(options: PoisonOptions): Promise<PoisonReport> 
   const pool = openPool({
     connectionString: proxy.url,
     size: poolSize,
-    applicationName: 'poisoned',
+    applicationName,
     statementTimeoutMs: 1_000,
     answerTimeoutMs: 500,
     onConnectionError: () => {},
@@ -129,8 +134,7 @@ async function attack(
   proxy.atRandom(undefined);
 
   const broken = await findBroken(scene.database, acknowledged);
-  const { clients, unclean } = await probe(pool);
-  return { outcomes, leaks, broken, unclean, connections: clients };
+  return { outcomes, leaks, broken, ...(await probe(pool, scene.database)) };
 }
 
 /** An answer held what is another member's, of the same organization or not. */
@@ -337,7 +341,10 @@ async function findBroken(
 }
 
 /** Takes every connection of the pool at once, and looks whether each is as it came. */
-async function probe(pool: Pool): Promise<{ clients: number; unclean: string[] }> {
+async function probe(
+  pool: Pool,
+  database: TestDatabase,
+): Promise<Pick<PoisonReport, 'unclean' | 'connections' | 'busy'>> {
   const unclean: string[] = [];
   const clients: PoolClient[] = [];
   for (let i = 0; i < poolSize; i++) clients.push(await connected(pool));
@@ -361,8 +368,33 @@ async function probe(pool: Pool): Promise<{ clients: number; unclean: string[] }
     )
       unclean.push('the login can read');
   }
+  const settled = await settledBackends(database);
   for (const client of clients) client.release();
-  return { clients: clients.length, unclean };
+  return { unclean, ...settled };
+}
+
+/**
+ * The back-ends of the pool as Postgres knows them, with those that the pool has let go of:
+ * after the time in which the last of them hears that its client is gone.
+ */
+async function settledBackends({
+  superuser,
+}: TestDatabase): Promise<Pick<PoisonReport, 'connections' | 'busy'>> {
+  for (const deadlineMs = performance.now() + settledWithinMs; ; await sleep(50)) {
+    const { rows } = await superuser.query<{ state: string; query: string }>(
+      `select state, query from pg_stat_activity
+       where datname = current_database() and application_name = $1`,
+      [applicationName],
+    );
+    const busy = rows.filter(({ state }) => state !== 'idle');
+    const isSettled = rows.length === poolSize && busy.length === 0;
+    if (isSettled || performance.now() > deadlineMs) {
+      return {
+        connections: rows.length,
+        busy: busy.map(({ state, query }) => `${state}: ${query}`),
+      };
+    }
+  }
 }
 
 /** A connection, also where the last of the bad ones has yet to be found out. */

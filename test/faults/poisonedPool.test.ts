@@ -14,6 +14,9 @@ test(`${requests} requests of many tenants over bad connections leave no trace o
     chance: 0.02,
   });
   process.stdout.write(`poisoned pool: ${JSON.stringify({ outcomes, faults, connections })}\n`);
-  expect(found).toEqual({ leaks: [], broken: [], unclean: [] });
+  expect(found).toEqual({ leaks: [], broken: [], unclean: [], busy: [] });
   expect(connections).toBe(poolSize);
+  // It was no walk, and most got through: of a pool that answers nobody nothing leaks either.
+  expect(Math.min(...Object.values(faults))).toBeGreaterThan(requests / 200);
+  expect(outcomes.answered).toBeGreaterThan(requests * 0.4);
 }, 3_600_000);
