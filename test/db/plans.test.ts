@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Client } from 'pg';
+import type { Client, ClientBase } from 'pg';
 import { z } from 'zod';
 import { openTestDatabase, setClaims, type TestDatabase } from '../support/database.ts';
 import { makeOperations } from '../support/operations.ts';
@@ -232,7 +232,7 @@ async function eachOf<Item, Result>(items: Item[], work: (item: Item) => Promise
   return results;
 }
 
-const asMember = <Result>(work: (client: Client) => Promise<Result>): Promise<Result> =>
+const asMember = <Result>(work: (client: ClientBase) => Promise<Result>): Promise<Result> =>
   database.as(member, work);
 
 function inRolledBack<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
