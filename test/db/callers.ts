@@ -1,5 +1,5 @@
-import { Client } from 'pg';
-import { setClaims, type TestCaller, type TestDatabase } from '../support/database.ts';
+import { Client, type ClientBase } from 'pg';
+import type { TestCaller, TestDatabase } from '../support/database.ts';
 
 /** Who asks in the tests of the model. Their names are claims. */
 
@@ -38,22 +38,12 @@ export async function provisionAll(database: TestDatabase): Promise<void> {
 }
 
 /** Runs work as app_user with a caller's claims, and commits. */
-export async function commitAs<Result>(
+export function commitAs<Result>(
   database: TestDatabase,
   caller: TestCaller,
-  work: (client: Client) => Promise<Result>,
+  work: (client: ClientBase) => Promise<Result>,
 ): Promise<Result> {
-  const client = new Client({ connectionString: database.apiUrl });
-  await client.connect();
-  try {
-    await client.query('begin');
-    await setClaims(client, caller);
-    const result = await work(client);
-    await client.query('commit');
-    return result;
-  } finally {
-    await client.end();
-  }
+  return database.as(caller, work, 'commit');
 }
 
 /** Runs one statement as app_user with a caller's claims, and rolls it back. */

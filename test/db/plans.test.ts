@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Client } from 'pg';
+import type { Client, ClientBase } from 'pg';
 import { z } from 'zod';
 import {
   openTestDatabase,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Client, Pool } from 'pg';
+import { Client, type ClientBase, Pool } from 'pg';
 import { type Caller, pgSettings } from '../../db/claims.ts';
 import { environment } from './environment.ts';
 
@@ -15,8 +15,12 @@ export type TestDatabase = {
   api: Pool;
   /** Provisions the user, organization and membership of a caller, as the API would. */
   provision(caller: TestCaller): Promise<void>;
-  /** Runs work as app_user with a caller's claims, and rolls everything back. */
-  as<Result>(caller: TestCaller, work: (client: Client) => Promise<Result>): Promise<Result>;
+  /** Runs work as app_user with a caller's claims, and rolls everything back, or commits. */
+  as<Result>(
+    caller: TestCaller,
+    work: (client: ClientBase) => Promise<Result>,
+    end?: 'rollback' | 'commit',
+  ): Promise<Result>;
   close(): Promise<void>;
 };
 
@@ -31,6 +35,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   const urlTo = (url: string) => withDatabase(url, name);
   const superuser = new Pool({ connectionString: urlTo(shared.superuserUrl), max: 3 });
   const api = new Pool({ connectionString: urlTo(shared.apiUrl), max: 3 });
+  const callers = new Pool({ connectionString: urlTo(shared.apiUrl), max: 30 });
 
   return {
     ownerUrl: urlTo(shared.ownerUrl),
@@ -46,31 +51,43 @@ export async function openTestDatabase(): Promise<TestDatabase> {
         isPersonal ? null : (orgRole ?? 'member'),
       ]);
     },
-    async as(caller, work) {
-      const client = new Client({ connectionString: urlTo(shared.apiUrl) });
-      await client.connect();
+    async as(caller, work, end = 'rollback') {
+      const client = await callers.connect();
       try {
         await client.query('begin');
         await setClaims(client, caller);
-        return await work(client);
+        const result = await work(client);
+        await client.query(end);
+        return result;
       } finally {
-        await client.end();
+        client.release(!(await isFreshAgain(client)));
       }
     },
     async close() {
-      await Promise.all([superuser.end(), api.end()]);
+      await Promise.all([superuser, api, callers].map((pool) => pool.end()));
       await onCluster(`drop database ${name}`);
     },
   };
 }
 
 /** Puts a caller's claims into the open transaction of a connection. */
-export async function setClaims(client: Client, caller: TestCaller): Promise<void> {
+export async function setClaims(client: ClientBase, caller: TestCaller): Promise<void> {
   const settings = pgSettings({ orgRole: 'member', permissions: [], ...caller }, 'test');
   await client.query(
     'select set_config(name, value, true) from jsonb_each_text($1) as setting (name, value)',
     [JSON.stringify(settings)],
   );
+}
+
+/** Leaves nothing of a transaction and its session; false where the connection is of no use. */
+async function isFreshAgain(client: ClientBase): Promise<boolean> {
+  try {
+    await client.query('rollback');
+    await client.query('discard all');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function withDatabase(url: string, name: string): string {

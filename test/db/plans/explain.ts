@@ -1,4 +1,4 @@
-import pg, { type Client } from 'pg';
+import pg, { type ClientBase } from 'pg';
 import { z } from 'zod';
 import type { Statement } from '../../support/recordingPool.ts';
 import { nodeSchema, type PlanNode } from './planNode.ts';
@@ -11,7 +11,7 @@ export type PlanMode = 'first' | 'settled';
 
 /** Runs a statement and returns what its plan did. */
 export async function analyze(
-  client: Client,
+  client: ClientBase,
   statement: Statement,
   mode: PlanMode = 'first',
 ): Promise<PlanNode> {
@@ -22,20 +22,20 @@ export async function analyze(
 }
 
 /** The plan as text, without anything that depends on the rows. */
-export async function planText(client: Client, statement: Statement): Promise<string> {
+export async function planText(client: ClientBase, statement: Statement): Promise<string> {
   const rows = await explain(client, statement, 'costs off');
   return rows.map((row) => row['QUERY PLAN']).join('\n');
 }
 
 type Rows = Record<string, unknown>[];
 
-async function explain(client: Client, statement: Statement, options: string): Promise<Rows> {
+async function explain(client: ClientBase, statement: Statement, options: string): Promise<Rows> {
   const { text, values } = statement;
   return (await client.query(`explain (${options}) ${text}`, [...values])).rows;
 }
 
 async function explainSettled(
-  client: Client,
+  client: ClientBase,
   statement: Statement,
   options: string,
 ): Promise<Rows> {
