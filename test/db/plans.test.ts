@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Client, ClientBase } from 'pg';
+import type { Client } from 'pg';
 import { z } from 'zod';
 import {
   openTestDatabase,
@@ -10,22 +10,24 @@ import {
 } from '../support/database.ts';
 import { makeOperations } from '../support/operations.ts';
 import { makeRecordingPool, type Statement } from '../support/recordingPool.ts';
+import { signingOnly } from '../support/signingOnly.ts';
 import { connected } from './callers.ts';
 import { writeCorpus } from './plans/corpus.ts';
 import { analyze, type PlanMode, planText } from './plans/explain.ts';
-import { operations, type Places, page } from './plans/operations.ts';
+import { member, operations, type Places, page } from './plans/operations.ts';
 import {
   asksForClaims,
   buffersOf,
+  costliestOf,
   describeNode,
   isInitPlan,
   isMisjudged,
   isNewRow,
-  isOverDocuments,
   nodesOf,
   type PlanNode,
   parsesSearch,
   readsWholeTable,
+  tablesOf,
 } from './plans/planNode.ts';
 
 /**
@@ -36,11 +38,6 @@ import {
  * difference; if it is meant, write them anew with
  * `UPDATE_GOLDEN=1 npm test -- test/db/plans.test.ts` and commit them.
  */
-
-/** Who reads the documents of all: what bounds a page is then its size alone. */
-const member = { userId: 'user_107', orgId: 'org_7', permissions: ['org:docs:manage'] };
-/** Who reads their own documents alone. */
-const owner = { ...member, permissions: [] };
 
 let database: TestDatabase;
 let run: (
@@ -59,12 +56,15 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 describe.each(operations)('$name', ({ name, query, variables, maxBuffers, ...more }) => {
+  const { caller = member, statements: count = 1, misjudged = {} } = more;
+  const isMutation = query.startsWith('mutation');
   let statements: Statement[];
-  const { statements: count = 1, isForOwn = false } = more;
-  const caller = isForOwn ? owner : member;
 
   beforeAll(async () => {
-    ({ statements } = await run(query, variables?.(places), caller));
+    const values = variables?.(places);
+    const changedId = isMutation ? values?.id : undefined;
+    // The plans of what it wrote are those of a row that is as it was.
+    ({ statements } = await putBack(changedId, () => run(query, values, caller)));
   });
 
   test(`is ${count === 1 ? 'one statement' : `${count} statements`}`, () => {
@@ -80,34 +80,41 @@ describe.each(operations)('$name', ({ name, query, variables, maxBuffers, ...mor
 
   test('asks for each claim once', async () => {
     for (const mode of modes) {
-      const askers = (await plansOf(statements, mode, caller))
-        .flatMap(nodesOf)
-        .filter(asksForClaims);
-      expect(askers.length).toBeGreaterThan(0);
+      const plans = await plansOf(statements, mode, caller);
+      const askers = plans.flatMap(nodesOf).filter(asksForClaims);
+      // Of mutations some are functions, whose statements ask.
+      expect(askers.length > 0 || isMutation).toBe(true);
       const others = askers.filter((node) => !isInitPlan(node) && !isNewRow(node));
       expect(others.map(describeNode)).toEqual([]);
       expect(askers.filter((node) => node['Actual Loops'] > 1).map(describeNode)).toEqual([]);
     }
   });
 
-  test('is foreseen within ten times, at each scan and join of documents', async () => {
+  test('is foreseen within ten times, at each scan and join', async () => {
     // With the limits gone every node runs to its end, and can be compared.
     const whole = statements.map(({ text, values }) => ({ text: withoutLimits(text), values }));
-    const compared = (await plansOf(whole, 'first', caller))
-      .flatMap(nodesOf)
-      .filter(isOverDocuments);
-    expect(compared.filter(isMisjudged).map(describeNode)).toEqual([]);
-    expect(compared.length > 0).toBe(query.includes('ocument'));
+    const compared = (await plansOf(whole, 'first', caller)).flatMap(nodesOf);
+    expect(isMutation || compared.some((node) => tablesOf(node).length > 0)).toBe(true);
+    const wrong = compared.filter((node) => tablesOf(node).length > 0 && isMisjudged(node));
+    const unexplained = wrong.filter((node) => !tablesOf(node).some((table) => table in misjudged));
+    expect(unexplained.map(describeNode)).toEqual([]);
+    const explained = Object.keys(misjudged);
+    expect(
+      explained.filter((table) => wrong.some((node) => tablesOf(node).includes(table))),
+    ).toEqual(explained);
   });
 
   test(`touches at most ${maxBuffers} pages`, async () => {
-    const [plan] = await plansOf(statements, 'settled', caller);
-    expect(buffersOf(plan)).toBeLessThanOrEqual(maxBuffers);
+    // The first runs of a connection read the catalogue too.
+    const plans = await plansOf(statements, 'settled', caller);
+    const pages = plans.reduce((sum, plan) => sum + buffersOf(plan), 0);
+    const offenders = plans.flatMap(costliestOf);
+    expect(pages > maxBuffers ? [`${pages} pages`, ...offenders] : []).toEqual([]);
   });
 
   test('keeps its plan', async () => {
     const file = new URL(`./plans/${name}.txt`, import.meta.url);
-    const plan = `${(await textsOf(statements, caller)).join('\n\n')}\n`;
+    const plan = withoutNewIds(`${(await textsOf(statements, caller)).join('\n\n')}\n`);
     if (process.env.UPDATE_GOLDEN) writeFileSync(file, plan);
     const [golden, ...alike] = readFileSync(file, 'utf8').split('-- or, at the same cost\n');
     if (!alike.includes(plan)) expect(plan).toBe(golden);
@@ -116,16 +123,17 @@ describe.each(operations)('$name', ({ name, query, variables, maxBuffers, ...mor
 
 test('every foreign key leads from a row to its reference, and back, through an index', async () => {
   const keys = await foreignKeys();
-  expect(keys.length).toBeGreaterThan(3);
+  expect(keys.length).toBeGreaterThanOrEqual(12);
   const offenders: string[] = [];
   for (const { name, source, target, columns, targetColumns } of keys) {
+    const isSet = columns.map((column) => `${column} is not null`).join(' and ');
     const { rows } = await database.superuser.query({
-      text: `select ${columns} from ${source} limit 1`,
+      text: `select ${columns} from ${source} where ${isSet} limit 1`,
       rowMode: 'array',
     });
     const [values] = rows;
-    // Nothing is read faster than a table without rows; the lint looks for its indexes.
-    if (!values) continue;
+    // Nothing is read faster than a table without rows, and nothing is shown by it.
+    if (!values) throw new Error(`The corpus has no row of ${source} for ${name}.`);
     const where = (keys: string[]) => keys.map((key, n) => `${key} = $${n + 1}`).join(' and ');
     const ways = {
       'to the reference': `select from ${target} where ${where(targetColumns)}`,
@@ -152,7 +160,7 @@ test('a member is looked up as fast in an organization of 20 000 members', async
   const ofOwner = operations.find(({ name }) => name === 'node-with-owner');
   if (!ofOwner) throw new Error('The operation is gone.');
   const { statements } = await run(ofOwner.query, { id: places.documentId });
-  const plans = await inRolledBack(async (client) => {
+  const plans = await inTransaction('rollback', async (client) => {
     await client.query('set local session_replication_role = replica');
     await client.query(`
       insert into app_public.users (id) select 'user_big_' || n from generate_series(1, 20000) as n;
@@ -165,6 +173,9 @@ test('a member is looked up as fast in an organization of 20 000 members', async
   expect(buffersOf(plans.at(-1))).toBeLessThanOrEqual(ofOwner.maxBuffers + 2);
 });
 
+/** There are two hundred files of each organization. */
+const limits = { ...signingOnly.limits, quotaFiles: 10_000, quotaBytes: 1e12 };
+
 const modes = ['first', 'settled'] as const;
 
 /** What the API answered to the member, and the SQL it took. */
@@ -172,7 +183,7 @@ type Answer = { data: Record<string, unknown>; statements: Statement[] };
 
 async function openApi(): Promise<typeof run> {
   const recording = makeRecordingPool(database.api);
-  const runAs = await makeOperations(recording.pool);
+  const runAs = await makeOperations(recording.pool, { ...signingOnly, limits });
   return async (query, variables, caller = member) => {
     recording.take();
     const { data, errors } = await runAs(caller, query, variables);
@@ -216,13 +227,56 @@ async function findPlaces(): Promise<Places> {
   if (!row1500) throw new Error('There are fewer than 1 500 documents.');
   const { data } = await run('{ me { id documents(last: 1) { edges { node { id } } } } }');
   const { me } = mineSchema.parse(data);
+  const ownDocumentId = me.documents.edges[0].node.id;
   return {
     row20: first.pageInfo.endCursor,
     row1500: row1500.cursor,
     documentId: row1500.node.id,
     memberId: me.id,
-    ownDocumentId: me.documents.edges[0].node.id,
+    ownDocumentId,
+    ownReadyFileId: await ownId('File', "status = 'READY'"),
+    ownPendingFileId: await ownId('File', "status = 'PENDING'"),
+    ownGenerationId: await ownId('Generation', 'document_id is not null'),
   };
+}
+
+/** A global id of a row of the member. */
+async function ownId(type: 'File' | 'Generation', where: string): Promise<string> {
+  const [table, owner] =
+    type === 'File' ? [tablesOfTypes.File, 'owner_id'] : [tablesOfTypes.Generation, 'user_id'];
+  const { rows } = await database.superuser.query(
+    `select id from ${table} where org_id = $1 and ${owner} = $2 and ${where} order by id limit 1`,
+    [member.orgId, member.userId],
+  );
+  return Buffer.from(JSON.stringify([type, rows[0].id])).toString('base64');
+}
+
+const tablesOfTypes: Record<string, string> = {
+  Document: 'app_public.documents',
+  File: 'app_public.files',
+  Generation: 'app_public.generations',
+};
+
+/** Does what may change or delete the row of a global id, and makes the row what it was. */
+async function putBack<Result>(id: unknown, work: () => Promise<Result>): Promise<Result> {
+  const [type, key] = id ? JSON.parse(Buffer.from(String(id), 'base64').toString('utf8')) : [];
+  const table = tablesOfTypes[type];
+  if (!table) return work();
+  const { rows } = await database.superuser.query(
+    `select to_jsonb(t) as row from ${table} as t where org_id = $1 and id = $2`,
+    [member.orgId, key],
+  );
+  const result = await work();
+  await inTransaction('commit', async (client) => {
+    await client.query('set local session_replication_role = replica');
+    await client.query(`delete from ${table} where org_id = $1 and id = $2`, [member.orgId, key]);
+    const [{ row }] = rows;
+    await client.query(
+      `insert into ${table} select * from jsonb_populate_record(null::${table}, $1)`,
+      [row],
+    );
+  });
+  return result;
 }
 
 const pageOf = ({ data }: Answer): Page => pageSchema.parse(data.documents);
@@ -246,15 +300,21 @@ async function eachOf<Item, Result>(items: Item[], work: (item: Item) => Promise
   return results;
 }
 
-function inRolledBack<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
+function inTransaction<Result>(
+  end: 'commit' | 'rollback',
+  work: (client: Client) => Promise<Result>,
+): Promise<Result> {
   return connected(String(database.superuser.options.connectionString), async (client) => {
     await client.query('begin');
     const result = await work(client);
-    await client.query('rollback');
+    await client.query(end);
     return result;
   });
 }
 
+/** Those of the corpus begin with 0190 to 0192. */
+const withoutNewIds = (plan: string) =>
+  plan.replace(/'(?!019[0-2])[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}'/g, "'<new id>'");
 const withoutLimits = (sql: string) => sql.replace(/\blimit \d+/g, '');
 
 const pageSchema = z.object({

@@ -28,15 +28,22 @@ export const parsesSearch = ({ Plans: _, ...node }: PlanNode) =>
 export const asksForClaims = ({ Plans: _, ...node }: PlanNode) =>
   /current_setting|app_hidden\.(current|can|has)_/.test(JSON.stringify(node));
 
-/** Whether it scans documents, or joins what does. */
-export function isOverDocuments(node: PlanNode): boolean {
-  if (node['Relation Name'] === 'documents') return true;
-  if (/^documents_/.test(node['Index Name'] ?? '')) return true;
-  if (!/Join|Nested Loop/.test(node['Node Type'])) return false;
+/** The tables of ours that a scan reads, or a join puts together; none of another node. */
+export function tablesOf(node: PlanNode): string[] {
+  const own = scannedTable(node);
+  if (own) return [own];
+  if (!/Join|Nested Loop/.test(node['Node Type'])) return [];
   const inputs = (node.Plans ?? []).filter((child) =>
     /Outer|Inner/.test(child['Parent Relationship'] ?? ''),
   );
-  return inputs.flatMap(nodesOf).some((child) => child['Relation Name'] === 'documents');
+  return inputs.flatMap(nodesOf).flatMap((child) => scannedTable(child) ?? []);
+}
+
+/** A bitmap scan of an index names only that, which begins with its table. */
+function scannedTable(node: PlanNode): string | undefined {
+  if (String(node.Schema).startsWith('app_')) return node['Relation Name'];
+  if (node['Node Type'] !== 'Bitmap Index Scan') return undefined;
+  return node['Index Name']?.replace(/_(org_id|user_id|pkey|id).*$/, '');
 }
 
 /** Whether more than ten times as many rows came as were expected, or the other way round. */
@@ -49,6 +56,18 @@ export function isMisjudged(node: PlanNode): boolean {
 /** Pages touched, cached or not, by the node and all below it. */
 export const buffersOf = (plan: PlanNode | undefined) =>
   plan ? plan['Shared Hit Blocks'] + plan['Shared Read Blocks'] : Number.NaN;
+
+/** What a plan of too many pages has to show for them: the nodes that touch most, without those below. */
+export function costliestOf(plan: PlanNode): string[] {
+  const ownBuffers = (node: PlanNode) =>
+    (node.Plans ?? []).reduce((rest, child) => rest - buffersOf(child), buffersOf(node));
+  return nodesOf(plan)
+    .map((node) => ({ node, pages: ownBuffers(node) }))
+    .sort((a, b) => b.pages - a.pages)
+    .slice(0, 3)
+    .filter(({ pages }) => pages > 0)
+    .map(({ node, pages }) => `${pages} pages: ${describeNode(node)}`);
+}
 
 /** A node in a sentence, for a test that fails. */
 export const describeNode = (node: PlanNode) =>
