@@ -18,11 +18,13 @@ const RowPlugin = addPgTableCondition(auditEvents, 'row', (build) => ({
     if (id == null) return;
     const row = rowOfNodeId(build, String(id));
     if (!row) throw notAllowed('row', new Error('It is no id of a thing.'));
-    const { table, rowId } = row;
+    const { table, rowId, orgId } = row;
     const text = (value: string) => sqlValueWithCodec(value, TYPES.text);
     condition.where(
       sql`${condition.alias}.row_id = ${text(rowId)} and ${condition.alias}.table_name = ${text(table)}`,
     );
+    // The same user is a member elsewhere, too.
+    if (orgId !== undefined) condition.where(sql`${condition.alias}.org_id = ${text(orgId)}`);
   },
 }));
 
@@ -48,8 +50,8 @@ export const AuditEventsPlugins: GraphileConfig.Plugin[] = [RowPlugin, SincePlug
 const firstIdAt = (time: unknown) =>
   sql`app_hidden.first_uuid_at(${sqlValueWithCodec(String(time), TYPES.timestamptz)})`;
 
-/** A row as the trail names it: by its table and its id in there. */
-export type AuditedRow = { table: string; rowId: string };
+/** A row as the trail names it: by its table and its id in there; the organization, where the node id says it. */
+type AuditedRow = { table: string; rowId: string; orgId?: string | undefined };
 
 /** The row that a node id stands for, whether or not it is there; null for what is no node id. */
 export function rowOfNodeId(build: GraphileBuild.Build, nodeId: string): AuditedRow | null {
@@ -59,8 +61,9 @@ export function rowOfNodeId(build: GraphileBuild.Build, nodeId: string): Audited
     if (!primary || resource.parameters || !resource.codec.attributes) continue;
     if (build.inflection.tableType(resource.codec) !== typeName) continue;
     if (key.length !== primary.attributes.length) return null;
-    const ofRow = key.filter((_, i) => key.length === 1 || primary.attributes[i] !== 'org_id');
-    return { table: resource.codec.name, rowId: ofRow.join(',') };
+    const orgAt = key.length === 1 ? -1 : primary.attributes.indexOf('org_id');
+    const ofRow = key.filter((_, i) => i !== orgAt);
+    return { table: resource.codec.name, rowId: ofRow.join(','), orgId: key[orgAt] };
   }
   return null;
 }

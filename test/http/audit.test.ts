@@ -126,6 +126,14 @@ describe('auditEvents', () => {
     expect(await eventsFor(boss, '(condition: { until: "2020-01-01" })')).toEqual([]);
   });
 
+  test('of a membership are those of its organization', async () => {
+    const of = (orgId: string) =>
+      Buffer.from(JSON.stringify(['Membership', orgId, 'user_ann'])).toString('base64');
+    const found = (orgId: string) => eventsFor(boss, `(condition: { row: "${of(orgId)}" })`);
+    expect(await found('org_acme')).toMatchObject([{ tableName: 'memberships' }]);
+    expect(await found('org_globex')).toEqual([]);
+  });
+
   test('are for nobody else', async () => {
     expect(await eventsFor(ann)).toEqual([]);
     for (const node of await eventsFor(zoe)) expect(node.tableName).not.toBe('documents');
