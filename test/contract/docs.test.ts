@@ -170,6 +170,7 @@ describe('samples of SQL', () => {
 const runBy: Record<string, readonly string[]> = {
   'README.md': ['sh', 'graphql', 'sql'],
   'docs/relay.md': ['graphql', 'json'],
+  'docs/ai.md': ['graphql'],
   'docs/audit.md': ['graphql'],
   'docs/schema-guide.md': ['sql', 'graphql'],
   'docs/tenancy.md': ['sql'],
@@ -197,6 +198,7 @@ function isKnownName(name: string): boolean {
     variables.includes(name) ||
     name in errorCodes ||
     otherNames.includes(name) ||
+    readPage('docs/ai-service.openapi.yaml').includes(name) ||
     new RegExp(`^  ${name}$`, 'm').test(readPage('schema.graphql'))
   );
 }

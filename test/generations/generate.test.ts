@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { readSamples } from '../contract/samples.ts';
 import { requestTo, signIn, startApi } from '../support/api.ts';
 import type { Payload } from '../support/files.ts';
 import { type GenerationGround, openGenerationGround, rowIdOf } from '../support/generations.ts';
@@ -49,6 +50,15 @@ describe('generate', () => {
     expect(JSON.stringify(ground.ai.calls.map(({ headers }) => headers))).not.toContain(
       'user_alice',
     );
+  });
+
+  test('answers the sample of the page on AI', async () => {
+    const [sample] = readSamples('docs/ai.md');
+    const { data } = await ground.api.request(ground.token, sample?.text ?? '');
+    expect(data.generate.generation).toMatchObject({
+      status: 'SUCCEEDED',
+      text: expect.stringContaining('anvils'),
+    });
   });
 
   test('carries the trace of the request to the service', async () => {
