@@ -68,7 +68,11 @@ async function told(sql: string, values: unknown[], caller: TestCaller = aliceAt
   const { rows } = await commitAs(database, caller, (client) => client.query(sql, values));
   return rows[0]?.told;
 }
-const succeeded = JSON.stringify({ status: 'SUCCEEDED', text: 'Anvils!', used: { costMicros: 3 } });
+const succeeded = JSON.stringify({
+  status: 'SUCCEEDED',
+  text: 'Anvils!',
+  used: { costMicros: 3, promptTokens: 1, completionTokens: 2 },
+});
 const finish = () =>
   told('select app_hidden.finish_generation($1, 1, $2) as told', [id, succeeded]);
 
