@@ -123,7 +123,8 @@ describe('a task that takes its process along harms no other job, when it', () =
       Array.from({ length: 4 }, () => ({ firstMs: 60_000 })),
     );
     await fleet.add('test__misbehave', [{ how: 'exit' }], { maxAttempts: 1 });
-    const worker = await fleet.start();
+    // It may be gone before it has told that it is ready.
+    const worker = fleet.launch();
     expect(await worker.ended).toEqual({ code: 3, signal: null });
     await fleet.start();
     const letter = await until('the dead letter', async () => {
