@@ -58,6 +58,8 @@ test.each([
   `00-${traceId}-${'0'.repeat(16)}-01`,
   `00-${traceId}-b7ad6b7169203331-01x`,
   `00-${traceId}'-b7ad6b7169203331-01`,
-])('%s names none', (traceparent) => {
-  expect(stateOf(requestWith({ traceparent })).traceId).toBe('');
+])('%s names none, and one begins', (traceparent) => {
+  const begun = stateOf(requestWith({ traceparent })).traceId;
+  expect(begun).toMatch(/^[0-9a-f]{32}$/);
+  expect(begun).not.toBe(traceId);
 });

@@ -7,7 +7,7 @@ import type { ErrorCode } from '../../platform/errors/registry.ts';
 export type RequestState = {
   /** The caller's `X-Request-Id` if it has the shape of one, else a new one. */
   readonly requestId: string;
-  /** Of the trace it belongs to, by its header `traceparent`; '' without one. */
+  /** Of the trace it belongs to, by its header `traceparent`, or else of one that begins here. */
   readonly traceId: string;
   readonly startedMs: number;
   /** Aborted when the client leaves before its answer is written. */
@@ -57,5 +57,6 @@ const traceparent =
   /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 
 function traceIdOf(header: string | string[] | undefined): string {
-  return (typeof header === 'string' && traceparent.exec(header)?.[1]) || '';
+  const given = typeof header === 'string' && traceparent.exec(header)?.[1];
+  return given || randomUUID().replaceAll('-', '');
 }

@@ -82,6 +82,17 @@ describe('generate', () => {
     expect(call?.traceparent).not.toContain('b7ad6b7169203331');
   });
 
+  test('begins a trace where the request names none', async () => {
+    const { id } = await ground.mutate('generate', { prompt: 'Untraced.' });
+    const events = await ground.database.superuser.query(
+      'select trace_id from app_public.audit_events where row_id = $1',
+      [rowIdOf(id)],
+    );
+    const [traceId] = new Set(events.rows.map(({ trace_id }) => trace_id));
+    const [call] = ground.callsOf(id);
+    expect(call?.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
+  });
+
   test('hands off what the service does not answer in time: the deadline holds', async () => {
     ground.ai.setFault({ kind: 'hang' });
     const startedMs = performance.now();
