@@ -34,6 +34,24 @@ const leaky = (name: string, columns: string, read = 'org_id = app_hidden.curren
   create policy insert_member on app_public.${name} for insert to app_user with check (org_id = app_hidden.current_org_id());
   grant select, insert on app_public.${name} to app_user;`;
 
+/** After a row of a table is made it writes what it should not, and no answer shows it. */
+const overwriting = (table: string, body: string) => `
+  create function app_private.tg_${table}__overwrite() returns trigger language plpgsql volatile security definer set search_path = '' as $$
+  begin
+    ${body}
+    return null;
+  end $$;
+  create trigger _950_overwrite after insert on app_public.${table} for each row
+    when (pg_trigger_depth() = 0) execute function app_private.tg_${table}__overwrite();`;
+
+const overwrites = `
+  ${overwriting('documents', "update app_public.organizations as o set name = 'renamed' where o.id <> new.org_id;")}
+  ${overwriting(
+    'generations',
+    `update app_public.documents as d set body = (select pg_catalog.count(*) from app_public.organizations)::text
+     where d.org_id = new.org_id;`,
+  )}`;
+
 const leaks = `
   ${leaky('open_notes', '', 'true')}
   ${leaky('unique_notes', 'constraint unique_notes_text_key unique (text),')}
@@ -125,10 +143,14 @@ describe('the table of the schema guide', () => {
   }, 60_000);
 });
 
-describe('what a table, view or function shows of others is found by the proof', () => {
+describe('what a table, view or function shows or changes of others is found by the proof', () => {
   let world: World;
   beforeAll(async () => {
-    world = await openWorld({ migration: leaks, others: 2, names: fewCallers });
+    world = await openWorld({
+      migration: leaks + overwrites,
+      others: 2,
+      names: fewCallers,
+    });
   }, 60_000);
   afterAll(() => world?.close());
 
@@ -144,6 +166,18 @@ describe('what a table, view or function shows of others is found by the proof',
     async (_, fields) => {
       const { leaks: found } = await prove(world, { seed: 1, operations: 400, fields });
       expect(found.map(({ query }) => query).join()).toContain(fields[0]);
+    },
+    60_000,
+  );
+
+  test.each([
+    ['into other organizations', 'createDocument', /UPDATE app_public.organizations .*"id":"org_/],
+    ['into its own, as others have it', 'startGeneration', /UPDATE app_public.documents .*"body":/],
+  ])(
+    'a write %s',
+    async (_, field, told) => {
+      const { leaks: found } = await prove(world, { seed: 1, operations: 400, fields: [field] });
+      expect(found.map(tell).join()).toMatch(told);
     },
     60_000,
   );

@@ -18,12 +18,20 @@ import { literal, quoted } from './rows.ts';
 export type Universe = { userId: string; orgId: string };
 
 /** The queue's jobs are rows of an organization as well. */
-const jobs = 'graphile_worker._private_jobs';
-const tasks = 'graphile_worker._private_tasks';
+export const jobs = 'graphile_worker._private_jobs';
+/** The names of tasks, which the queue writes down as they first come up. */
+export const tasks = 'graphile_worker._private_tasks';
 
-/** The tables whose rows an oracle holds. */
+/** All tables of ours, and the queue's. */
 export async function readTables(client: Pick<ClientBase, 'query'>): Promise<Table[]> {
   const { tables }: Catalogue = await readCatalogue(client, [...schemas, 'graphile_worker']);
+  return tables.filter(
+    ({ name, schema }) => schemas.includes(schema) || [jobs, tasks].includes(name),
+  );
+}
+
+/** Those of them whose rows an oracle holds. */
+export function copiedTables(tables: readonly Table[]): Table[] {
   return tables.filter(
     ({ name, schema, orgColumn }) =>
       [jobs, tasks].includes(name) ||
@@ -78,35 +86,44 @@ export async function fillOracle(
   );
 }
 
-/** Has a database write down the keys of rows that change; what replicas copy is left out. */
+/** Has a database write down the rows that change, before and after; what replicas copy is left out. */
 export async function logChanges(database: Pool, tables: readonly Table[]): Promise<void> {
   await database.query(`
     create schema proof;
-    create table proof.changes (relation text, key jsonb);
+    create table proof.changes (relation text, operation text, key jsonb, row jsonb);
     create function proof.note() returns trigger language plpgsql security definer set search_path = '' as $$
     declare
-      known jsonb[] := array[case when tg_op <> 'INSERT' then pg_catalog.to_jsonb(old) end, case when tg_op <> 'DELETE' then pg_catalog.to_jsonb(new) end];
+      known jsonb[] := case tg_op when 'INSERT' then array[pg_catalog.to_jsonb(new)] when 'DELETE' then array[pg_catalog.to_jsonb(old)]
+        when 'UPDATE' then array[pg_catalog.to_jsonb(old), pg_catalog.to_jsonb(new)] else array['{}'::jsonb] end;
     begin
       insert into proof.changes
-      select tg_argv[0], (select pg_catalog.jsonb_object_agg(k, r -> k) from pg_catalog.jsonb_array_elements_text(tg_argv[1]::jsonb) as k)
-      from pg_catalog.unnest(known) as r where r is not null;
+      select tg_argv[0], tg_op, (select pg_catalog.jsonb_object_agg(k, r -> k) from pg_catalog.jsonb_array_elements_text(tg_argv[1]::jsonb) as k), r
+      from pg_catalog.unnest(known) as r;
       return null;
     end $$;
     ${tables
-      .map(
-        ({ name, key }) =>
-          `create trigger zzz_proof after insert or update or delete on ${name} for each row execute function proof.note(${literal(name)}, ${literal(JSON.stringify(key))});`,
-      )
+      .map(({ name, key }) => {
+        const call = `proof.note(${literal(name)}, ${literal(JSON.stringify(key))})`;
+        return `
+          create trigger zzz_proof after insert or update or delete on ${name} for each row execute function ${call};
+          create trigger zzz_proof_all after truncate on ${name} for each statement execute function ${call};`;
+      })
       .join('\n')}`);
 }
 
-/** The key of a row that changed, and its table. */
-export type Change = { relation: string; key: Record<string, unknown> };
+/** A row that changed, as it was or as it became, with its key and its table. */
+export type Change = {
+  relation: string;
+  operation: 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
+  key: Record<string, unknown>;
+  /** Empty where the whole table was emptied. */
+  row: Record<string, unknown>;
+};
 
 /** What changed since the last call. */
 export async function takeChanges(database: Pool): Promise<Change[]> {
   const { rows } = await database.query<Change>(
-    'with taken as (delete from proof.changes returning *) select distinct * from taken',
+    'with taken as (delete from proof.changes returning *) select * from taken',
   );
   return rows;
 }

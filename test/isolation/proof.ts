@@ -4,8 +4,9 @@ import { makeGenerator, type Operation, partsOf, pick, shortestWays } from './ge
 import { Knowledge } from './knowledge.ts';
 import { readMatrix } from './matrix.ts';
 import type { Reply, Seat, World } from './world.ts';
+import { differentWrites, strayWrites, tellChange } from './writes.ts';
 
-/** An answer that is not the oracle's: something of another organization shows. */
+/** An answer or a write that is not the oracle's: something of another organization shows, or was changed. */
 export type Leak = {
   seed: number;
   number: number;
@@ -37,7 +38,8 @@ export type ProofOptions = {
 };
 
 /**
- * Asks the shared database and the callers' oracles the same, and compares the answers byte by byte.
+ * Asks the shared database and the callers' oracles the same, and compares the answers byte by byte, and
+ * what mutations wrote: in both the same, and nothing that is not of the caller's organization.
  * What a mutation makes up (ids and times) is compared by its place.
  * @throws Unprovable where the schema has something that cannot be asked for.
  */
@@ -59,11 +61,22 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
     const ask = (asked: object) =>
       Promise.all([world.ask(seat, 'shared', asked), world.ask(seat, 'oracle', asked)]);
     let [shared, oracle] = await ask(body);
+    const at = number;
     if (isMutation) {
       mutations += 1;
-      await world.sync(seat);
+      const written = await world.sync(seat);
+      const stray = strayWrites(world.tables, seat.caller, written.shared);
+      const differ = differentWrites(world.tables, written.shared, written.oracle, masked);
+      if (stray.length > 0 || differ.shared.length > 0 || differ.oracle.length > 0) {
+        const foreign = stray.map((change) => tellChange(world.tables, change));
+        const told = {
+          shared: ['wrote', ...(foreign.length > 0 ? foreign : differ.shared)].join('\n'),
+          oracle: ['wrote', ...differ.oracle].join('\n'),
+        };
+        leaks.push({ seed, number: at, caller: seat.name, ...body, ...told });
+        return async () => {};
+      }
     }
-    const at = number;
     return async () => {
       if (!isSame(shared, oracle, isMutation)) {
         const smaller = isMutation ? body : await shrink(world, seat, body);
@@ -93,6 +106,17 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
     queries = [];
     const done = await Promise.all(asked.map(({ operation, seat }) => compare(operation, seat)));
     for (const finish of done) await finish();
+    const written = await world.written();
+    if (written.length === 0) return;
+    leaks.push({
+      seed,
+      number,
+      caller: [...new Set(asked.map(({ seat }) => seat.name))].join(' or '),
+      query: asked.map(({ operation }) => operation.query).join('\n'),
+      variables: asked.map(({ operation }) => operation.variables),
+      shared: `wrote ${written.map((one) => tellChange(world.tables, one)).join('\n')}`,
+      oracle: 'queries write nothing',
+    });
   };
   const add = async (operation: Operation, seat: Seat) => {
     number += 1;

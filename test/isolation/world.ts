@@ -21,6 +21,7 @@ import { fillTables, type Member } from './fixture.ts';
 import { readMatrix, samplesOf } from './matrix.ts';
 import {
   type Change,
+  copiedTables,
   fillOracle,
   logChanges,
   readTables,
@@ -42,8 +43,10 @@ export type World = {
   schema: GraphQLSchema;
   /** Sends an operation as a caller to the API on a database. */
   ask(seat: Seat, where: 'shared' | 'oracle', body: object): Promise<Reply>;
-  /** After a mutation: gives the oracles the rows as the shared database has them. Returns the changes in the shared one. */
-  sync(seat: Seat): Promise<Change[]>;
+  /** After a mutation: gives the oracles the rows as the shared database has them. Returns what it changed in both before. */
+  sync(seat: Seat): Promise<{ shared: Change[]; oracle: Change[] }>;
+  /** What changed in the shared database since it was last asked. */
+  written(): Promise<Change[]>;
   close(): Promise<void>;
 };
 
@@ -150,12 +153,13 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     const shared = await openOne();
     await populate(shared, rounds, others, crowd);
     const tables = await readTables(shared.superuser);
+    const copied = copiedTables(tables);
     await logChanges(shared.superuser, tables);
     const seats: Seat[] = [];
     for (const name of names) {
       const caller: TestCaller = callers[name];
       const oracle = await openOne();
-      await fillOracle(shared.superuser, oracle.superuser, tables, caller);
+      await fillOracle(shared.superuser, oracle.superuser, copied, caller);
       await logChanges(oracle.superuser, tables);
       seats.push({ name, caller, oracle });
     }
@@ -177,10 +181,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
           const mine = due.filter(
             ({ key }) => (key.org_id ?? caller.orgId) === caller.orgId || key.user_id,
           );
-          await syncOracle(shared.superuser, oracle.superuser, tables, caller, mine);
+          await syncOracle(shared.superuser, oracle.superuser, copied, caller, mine);
         }
-        return changes;
+        return { shared: changes, oracle: undone };
       },
+      written: () => takeChanges(shared.superuser),
       async close() {
         await api.close();
         await closeAll();
