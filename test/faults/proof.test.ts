@@ -28,9 +28,11 @@ test(`${operations} operations among ${size.organizations} organizations and ${s
       `proof: ${result.operations} operations, ${result.mutations} of them mutations, ${result.leaks.length} leaks`,
     );
     expect(result.leaks.map(tell).join('\n\n')).toBe('');
-    expect({ uncovered: result.uncovered, unseen: result.unseen }).toEqual({
+    const { uncovered, unseen, scarce } = result;
+    expect({ uncovered, unseen, scarce }).toEqual({
       uncovered: [],
       unseen: [],
+      scarce: [],
     });
   } finally {
     await world.close();

@@ -44,7 +44,7 @@ export async function meetForeigner(world: World): Promise<Foreigner> {
   ) {
     for (const name of Object.keys(query.getFields())) {
       const operation = generator.of(query, name, draw, { isPlain: true });
-      for (const part of operation.uses) used.add(part);
+      for (const parts of operation.uses.values()) for (const part of parts) used.add(part);
       for (const asking of seats) {
         const { text } = await world.ask(asking, 'shared', operation);
         (asking === seat ? own : foreign).learn(JSON.parse(text).data);
