@@ -50,7 +50,8 @@ const overwrites = `
     'generations',
     `update app_public.documents as d set body = (select pg_catalog.count(*) from app_public.organizations)::text
      where d.org_id = new.org_id;`,
-  )}`;
+  )}
+  ${overwriting('files', "insert into app_private.gone_members (clerk_user_id, clerk_org_id) values (new.id::text, 'org_void');")}`;
 
 const leaks = `
   ${leaky('open_notes', '', 'true')}
@@ -173,6 +174,7 @@ describe('what a table, view or function shows or changes of others is found by 
   test.each([
     ['into other organizations', 'createDocument', /UPDATE app_public.organizations .*"id":"org_/],
     ['into its own, as others have it', 'startGeneration', /UPDATE app_public.documents .*"body":/],
+    ['into what belongs to nobody', 'presignUpload', /INSERT app_private.gone_members /],
   ])(
     'a write %s',
     async (_, field, told) => {

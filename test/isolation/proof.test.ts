@@ -20,8 +20,10 @@ afterAll(() => world?.close());
 test(`${operations} operations are answered as if each organization were alone (seed ${seed})`, async () => {
   const result = await prove(world, { seed, operations });
   expect(result.leaks.map(tell).join('\n\n')).toBe('');
-  expect({ uncovered: result.uncovered, unseen: result.unseen }).toEqual({
+  const { uncovered, unseen, scarce } = result;
+  expect({ uncovered, unseen, scarce }).toEqual({
     uncovered: [],
     unseen: [],
+    scarce: [],
   });
 }, 120_000);

@@ -1,4 +1,12 @@
-import { type GraphQLObjectType, Kind, parse, print, visit } from 'postgraphile/graphql';
+import {
+  type GraphQLObjectType,
+  getNamedType,
+  isInputObjectType,
+  Kind,
+  parse,
+  print,
+  visit,
+} from 'postgraphile/graphql';
 import { makeRandom } from '../support/tcpProxy.ts';
 import { makeGenerator, type Operation, partsOf, pick, shortestWays } from './generator.ts';
 import { Knowledge } from './knowledge.ts';
@@ -22,8 +30,10 @@ export type ProofResult = {
   operations: number;
   mutations: number;
   leaks: Leak[];
-  /** Parts of the schema that no accepted operation used. */
+  /** Parts of the schema that no root field answered without an error has used. */
   uncovered: string[];
+  /** Root fields with too few such answers, and how many; a refusal that is alike proves little. */
+  scarce: string[];
   /** Object types that no answer held, so that nothing is proved of them. */
   unseen: string[];
   knowledge: Knowledge;
@@ -31,6 +41,7 @@ export type ProofResult = {
 
 export type ProofOptions = {
   seed: number;
+  /** At least so many; up to twice as many until each part is covered. */
   operations: number;
   /** Root fields to ask for; all by default. */
   fields?: readonly string[];
@@ -50,6 +61,10 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   const { unseen = {} } = readMatrix();
   const ways = shortestWays(world.schema);
   const covered = new Set<string>();
+  const floor = Math.max(2, Math.floor(operations / 500));
+  /** Answers without an error, by root field. */
+  const accepted = new Map<string, number>();
+  const isScarce = ({ name }: { name: string }) => (accepted.get(name) ?? 0) < floor;
   const knowledge = new Knowledge();
   const generator = makeGenerator(world.schema, knowledge, (part) => covered.has(part));
   const leaks: Leak[] = [];
@@ -85,10 +100,17 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
         leaks.push({ seed, number: at, caller: seat.name, ...smaller, ...told });
         return;
       }
-      const data = shared.status === 200 ? JSON.parse(shared.text).data : undefined;
-      if (data === undefined) return;
-      for (const part of uses) covered.add(part);
-      knowledge.learn(data);
+      const { data, errors = [] } = shared.status === 200 ? JSON.parse(shared.text) : {};
+      if (!data) return;
+      for (const [name, used] of uses) {
+        const isRefused = errors.some(
+          ({ path }: { path?: unknown[] }) => (path?.[0] ?? name) === name,
+        );
+        if (isRefused || (isMutation && data[name] === null)) continue;
+        accepted.set(name, (accepted.get(name) ?? 0) + 1);
+        for (const part of used) covered.add(part);
+      }
+      knowledge.learn(data, seat.name, { isMutation });
     };
   };
 
@@ -144,27 +166,61 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
     (type) => isOutput(world, type) && !(type in unseen),
   );
   const hidden = () => types.filter((type) => !knowledge.types.has(type));
-  const make = (): Operation => {
+  /** What makes rows; other mutations use them up. */
+  const makers = rootFields([world.schema.getMutationType()]).filter(({ root, name }) => {
+    const input = getNamedType(root.getFields()[name]?.args[0]?.type);
+    return isInputObjectType(input) && !('id' in input.getFields());
+  });
+  const supplied = (
+    { root, name }: { root: GraphQLObjectType; name: string },
+    asker: string,
+    how: { isPlain?: boolean; wanted?: string } = {},
+  ): Operation => {
+    const isUp = root === world.schema.getMutationType() && makers.length > 0 && draw() < 0.4;
+    if (!isUp) return generator.of(root, name, draw, { asker, ...how });
+    const maker = pick(draw, makers);
+    return generator.of(maker.root, maker.name, draw, { asker, isPlain: true });
+  };
+  const make = (asker: string): Operation => {
+    const scarce = fields ? [] : roots.filter(isScarce);
+    if (scarce.length > 0 && draw() < 0.3) return supplied(pick(draw, scarce), asker);
     const missing = fields ? [] : [...parts].filter((part) => !covered.has(part)).concat(hidden());
-    const type = pick(draw, missing)?.replace(/\..*/, '') ?? '';
-    const way = draw() < 0.4 ? ways.get(type) : undefined;
-    if (way) return generator.of(way.root, way.name, draw);
+    const part = pick(draw, missing) ?? '';
+    const [type = '', field] = part.split(/[.(]/);
+    const way =
+      draw() < 0.4 || number > operations
+        ? (roots.find(({ root, name }) => root.name === type && name === field) ?? ways.get(type))
+        : undefined;
+    // What is refused for the company it is in is asked for by itself.
+    if (way) return supplied(way, asker, { isPlain: draw() < 0.6, wanted: part });
     if (documents.length >= freshDocuments && draw() > freshShare) {
-      return generator.again(pick(draw, documents), draw);
+      return generator.again(pick(draw, documents), draw, asker);
     }
     const { root, name } = pick(draw, fields ? wanted : roots);
-    const operation = fields ? generator.of(root, name, draw) : generator.next(draw);
+    const operation = fields
+      ? generator.of(root, name, draw, { asker })
+      : generator.next(draw, asker);
     const place = documents.length < maxDocuments ? documents.length : draw() * maxDocuments;
     documents[Math.floor(place)] = operation;
     return operation;
   };
-  while (number < operations && leaks.length === 0) await add(make(), pick(draw, world.seats));
+  const isIncomplete = () =>
+    !fields && (roots.some(isScarce) || [...parts].some((part) => !covered.has(part)));
+  /** What is rarely accepted gets more time. */
+  const most = operations * 2;
+  while (leaks.length === 0 && (number < operations || (number < most && isIncomplete()))) {
+    const seat = pick(draw, world.seats);
+    await add(make(seat.name), seat);
+  }
   await flush();
   return {
     operations: number,
     mutations,
     leaks,
     uncovered: [...parts].filter((part) => !covered.has(part)),
+    scarce: fields
+      ? []
+      : roots.filter(isScarce).map(({ name }) => `${name}: ${accepted.get(name) ?? 0} of ${floor}`),
     unseen: hidden(),
     knowledge,
   };
@@ -208,6 +264,7 @@ function isSame(shared: Reply, oracle: Reply, isMutation: boolean): boolean {
 function masked(text: string): string {
   return text
     .replace(/X-Amz-[^"]*/g, '<signature>')
+    .replace(/uploadId=\w+/g, '<upload>')
     .replace(/"(W[\w+/]{8,}=*)"/g, (_, encoded: string) =>
       JSON.stringify(Buffer.from(encoded, 'base64').toString('utf8')),
     )

@@ -1,9 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jest } from '@jest/globals';
 import { Client, type Pool } from 'pg';
 import { buildClientSchema, type GraphQLSchema, getIntrospectionQuery } from 'postgraphile/graphql';
+import { type LocalStore, openLocalStore } from '../../dev/store.ts';
 import { type Generations, makeGenerations } from '../../plugins/generations.ts';
 import type { Uploads } from '../../plugins/uploads.ts';
 import { makeGraphql } from '../../server/graphql.ts';
@@ -65,22 +69,24 @@ export type WorldOptions = {
 
 type CallerName = keyof typeof callers;
 
-/** Signs, which needs no store; what does need one is answered by UNAVAILABLE on both sides. */
-const unreachableStore: Uploads = {
+/** One store for all, as in production; files above a thousand bytes come in parts. */
+const uploadsOf = ({ settings }: LocalStore): Uploads => ({
   storage: openStorage({
-    bucket: 'proof',
-    region: 'us-east-1',
-    endpoint: 'http://127.0.0.1:1',
-    credentials: { accessKeyId: 'proof', secretAccessKey: 'proof' },
-    timeoutMs: 100,
-    deadlineMs: 100,
+    bucket: settings.S3_BUCKET_UPLOADS,
+    region: settings.AWS_REGION,
+    endpoint: settings.S3_ENDPOINT,
+    credentials: {
+      accessKeyId: settings.AWS_ACCESS_KEY_ID,
+      secretAccessKey: settings.AWS_SECRET_ACCESS_KEY,
+    },
+    timeoutMs: 30_000,
   }),
   observe: () => {},
   limits: {
     allowedTypes: ['*/*'],
     maxBytes: 1e9,
-    singleMaxBytes: 1e8,
-    partBytes: 1e7,
+    singleMaxBytes: 1e3,
+    partBytes: 2e3,
     ttlSeconds: 900,
     multipartTtlSeconds: 900,
     quotaBytes: 1e12,
@@ -89,7 +95,7 @@ const unreachableStore: Uploads = {
   urlTtlSeconds: 900,
   inlineTypes: [],
   maxDownloadTtlSeconds: 3_600,
-};
+});
 
 /** Accepts generations; a service that is not there leaves them all to jobs, on both sides. */
 function unreachableGenerations(): Generations {
@@ -148,7 +154,13 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     if (migration) await asOwner(database, migration);
     return database;
   };
-  const closeAll = () => Promise.all(open.map((database) => database.close()));
+  const dir = await mkdtemp(join(tmpdir(), 'rowhouse-proof-'));
+  let store: LocalStore | undefined;
+  const closeAll = async () => {
+    await Promise.all(open.map((database) => database.close()));
+    await store?.close();
+    await rm(dir, { recursive: true, force: true });
+  };
   try {
     const shared = await openOne();
     await populate(shared, rounds, others, crowd);
@@ -163,7 +175,8 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       await logChanges(oracle.superuser, tables);
       seats.push({ name, caller, oracle });
     }
-    const api = await openSharedApi(shared.api);
+    store = await openLocalStore({ dir });
+    const api = await openSharedApi(shared.api, uploadsOf(store));
     const ask: World['ask'] = (seat, where, body) =>
       api.ask(where === 'shared' ? shared.api : seat.oracle.api, seat.caller, body);
     const schema = await readSchema((body) => ask(seats[0] as Seat, 'shared', body));
@@ -240,6 +253,10 @@ async function populate(
     await client.query(`
       update app_public.documents set body = repeat('long ', 5000)
       where id in (select distinct on (org_id) id from app_public.documents order by org_id, id)`);
+    // Those of one model alone are similar.
+    await client.query(`
+      update app_public.document_embeddings
+      set model = 'model', vector = array[1, pg_catalog.hashtext(document_id::text) % 100 / 100.0]`);
     await crowd?.(client);
     await client.query('commit');
     await client.query('analyze');
@@ -254,7 +271,7 @@ type SharedApi = {
 };
 
 /** The API's own GraphQL handler over HTTP. Each request says which database it is for; claims come from the caller. */
-async function openSharedApi(first: Pool): Promise<SharedApi> {
+async function openSharedApi(first: Pool, uploads: Uploads): Promise<SharedApi> {
   const current = new AsyncLocalStorage<Pool>();
   const pool = { on: () => pool, connect: () => (current.getStore() ?? first).connect() };
   const graphql = makeGraphql();
@@ -262,7 +279,7 @@ async function openSharedApi(first: Pool): Promise<SharedApi> {
     makePreset({
       pool: pool as unknown as Pool,
       processPlugins: [makeOperationsPlugin(() => {})],
-      uploads: unreachableStore,
+      uploads,
       generations: unreachableGenerations(),
       aiBudgetMicros: 1_000_000,
     }),
