@@ -265,6 +265,7 @@ function masked(text: string): string {
   return text
     .replace(/X-Amz-[^"]*/g, '<signature>')
     .replace(/uploadId=\w+/g, '<upload>')
+    .replace(/00-[0-9a-f]{32}-[0-9a-f]{16}-01/g, '<trace>')
     .replace(/"(W[\w+/]{8,}=*)"/g, (_, encoded: string) =>
       JSON.stringify(Buffer.from(encoded, 'base64').toString('utf8')),
     )

@@ -20,7 +20,8 @@ test('is refused by every field of the schema, alike, and changes nothing', asyn
   const draw = makeRandom(1);
   const knowledge = new Knowledge();
   const { schema, shared } = world;
-  const generator = makeGenerator(schema, knowledge, () => true);
+  // Nothing counts as asked for, so each answer has all its fields.
+  const generator = makeGenerator(schema, knowledge, () => false);
   const roots = [schema.getQueryType(), schema.getMutationType()];
   const fields = roots.flatMap((root) =>
     Object.keys(root?.getFields() ?? {}).map((name) => ({ root, name })),
