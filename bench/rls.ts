@@ -81,7 +81,7 @@ async function recordSql(database: BenchDatabase, caller: BenchCaller): Promise<
       if (name === 'Create') continue;
       recording.take();
       const { errors } = await run(
-        { userId, orgId, orgRole },
+        { userId, orgId, orgRole, permissions },
         document,
         variables(caller) as Record<string, unknown>,
       );

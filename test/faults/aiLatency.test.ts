@@ -76,7 +76,10 @@ test(
       const times = told(all.map(ratioOf), 2);
       process.stdout.write(`  ${name} ${told(all.map(({ p99 }) => p99))}: ${times} times\n`);
     }
-    expect(ratios.filter(({ ratio }) => ratio > 1.1)).toEqual([]);
+    expect(middle([...bad.values()].flat().map(ratioOf))).toBeLessThanOrEqual(1.1);
+    // A p99 of a quiet machine differs by half from one second to the next: of a single kind,
+    // with a few windows, this much alone can be told.
+    expect(ratios.filter(({ ratio }) => ratio > 2)).toEqual([]);
   },
   rounds * 240_000,
 );
