@@ -86,8 +86,7 @@ export class Knowledge {
   }
 
   #learnId(type: string, id: string): void {
-    if (this.#seen.has(id)) return;
-    this.#seen.add(id);
+    if (!this.#isNew(id)) return;
     const ids = this.#ids.get(type) ?? [];
     this.#ids.set(type, ids);
     keep(ids, id);
@@ -96,14 +95,22 @@ export class Knowledge {
   }
 
   #learnText(text: string, { name, rows }: At): void {
-    if (this.#seen.has(text)) return;
-    this.#seen.add(text);
+    // A body or a prompt is nothing to ask with.
+    if (text.length >= 2_000 || !this.#isNew(text)) return;
     if (/cursor/i.test(name)) {
       const cursors = this.#cursors.get(rows) ?? [];
       this.#cursors.set(rows, cursors);
       keep(cursors, text);
     } else if (/^\d{4}-\d\d-\d\dT/.test(text)) keep(this.times, text);
     else if (text.length < 200) keep(this.texts, text);
+  }
+
+  /** Whether this was not seen lately. A hundred thousand answers are more than memory holds. */
+  #isNew(seen: string): boolean {
+    if (this.#seen.has(seen)) return false;
+    if (this.#seen.size >= 100 * capacity) this.#seen.clear();
+    this.#seen.add(seen);
+    return true;
   }
 }
 
