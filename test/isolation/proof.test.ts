@@ -26,4 +26,4 @@ test(`${operations} operations are answered as if each organization were alone (
     unseen: [],
     scarce: [],
   });
-}, 120_000);
+}, 300_000);

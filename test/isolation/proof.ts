@@ -41,7 +41,7 @@ export type ProofResult = {
 
 export type ProofOptions = {
   seed: number;
-  /** At least so many; up to twice as many until each part is covered. */
+  /** At least so many; up to eight times as many until each part is covered. */
   operations: number;
   /** Root fields to ask for; all by default. */
   fields?: readonly string[];
@@ -207,7 +207,7 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   const isIncomplete = () =>
     !fields && (roots.some(isScarce) || [...parts].some((part) => !covered.has(part)));
   /** What is rarely accepted gets more time. */
-  const most = operations * 2;
+  const most = operations * 8;
   while (leaks.length === 0 && (number < operations || (number < most && isIncomplete()))) {
     const seat = pick(draw, world.seats);
     await add(make(seat.name), seat);
