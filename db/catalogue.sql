@@ -1583,13 +1583,14 @@ $function$
 CREATE OR REPLACE FUNCTION app_private.audit_command(operation text, details jsonb)
  RETURNS void
  LANGUAGE sql
+ SECURITY DEFINER
  SET search_path TO ''
 BEGIN ATOMIC
  INSERT INTO app_public.audit_events (org_id, action, source, operation, new_values)
    VALUES (''::text, 'COMMAND'::app_public.audit_action, 'SYSTEM'::app_public.audit_source, audit_command.operation, audit_command.details);
 END
 ;
--- granted to nobody
+grant execute on function app_private.audit_command(text,jsonb) to app_worker;
 
 CREATE OR REPLACE FUNCTION app_private.audit_months()
  RETURNS TABLE(partition regclass, month timestamp with time zone)

@@ -37,6 +37,10 @@ export const ViewerPlugin = extendSchema((build) => {
         Custom permissions of the token, such as \`org:docs:manage\`.
         """
         permissions: [String!]!
+        """
+        Clerk's id of the person who acts in the user's place; null where nobody does.
+        """
+        impersonatorId: String
       }
     `,
     objects: {
@@ -50,6 +54,7 @@ export const ViewerPlugin = extendSchema((build) => {
           role: ($claims: Step<Claims>) =>
             lambda(access<string>($claims, 'orgRole'), (orgRole) => orgRole || null, true),
           permissions: ($claims: Step<Claims>) => access($claims, 'permissions'),
+          impersonatorId: ($claims: Step<Claims>) => access($claims, 'actorId'),
         },
       },
     },

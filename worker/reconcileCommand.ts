@@ -37,6 +37,10 @@ const program = new Command('clerk:reconcile')
         onConnectionError: () => {},
       });
       try {
+        // Before the first look: also one that is cut off may have shut somebody out.
+        await pool.query("select app_private.audit_command('clerk:reconcile', $1)", [
+          { remove_many: removeMany },
+        ]);
         const walk = await reconcile({
           api: makeClerkApi({
             url: clerkApiUrl,

@@ -257,6 +257,7 @@ describe('the roles', () => {
       'app_user app_public.similar_documents(uuid)',
       'app_worker app_private.accept_file(app_private.attempt,uuid,text,text,text,integer,integer)',
       'app_worker app_private.apply_clerk_events(app_private.attempt,integer)',
+      'app_worker app_private.audit_command(text,jsonb)',
       'app_worker app_private.beat(text,bigint[],interval)',
       'app_worker app_private.complete_attempt(app_private.attempt)',
       'app_worker app_private.complete_generation(app_private.attempt,uuid,integer,jsonb)',

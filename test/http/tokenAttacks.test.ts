@@ -33,7 +33,7 @@ const ask = (authorization: string | undefined) =>
   sendGraphql(
     api.url,
     null,
-    { query: '{ viewer { role permissions user { name } } }' },
+    { query: '{ viewer { role permissions impersonatorId user { name } } }' },
     { headers: authorization === undefined ? {} : { authorization } },
   );
 
@@ -118,13 +118,17 @@ describe('a valid token is accepted', () => {
     [
       'of somebody who is impersonated',
       { act: { iss: 'x', sid: 's', sub: 'user_support' } },
-      { role: 'member', permissions: [] },
+      { role: 'member', permissions: [], impersonatorId: 'user_support' },
     ],
     ['with an audience that nobody asked for', { aud: 'x' }, { role: 'member', permissions: [] }],
   ];
 
   test.each(accepted)('%s', async (_, changes, viewer) => {
-    expect(await viewerOf(good(changes))).toEqual({ ...viewer, user: { name: null } });
+    expect(await viewerOf(good(changes))).toEqual({
+      impersonatorId: null,
+      ...viewer,
+      user: { name: null },
+    });
   });
 
   // Of the five that may be: a request may take long here.

@@ -17,8 +17,6 @@ export type Matrix = {
   tables: Record<string, TableMatrix>;
   /** What may be done to objects that are no tables, and by whom. */
   objects: Record<string, string>;
-  /** Object types of the API that no answer of the proof can hold, with the reason. */
-  unseen?: Record<string, string>;
 };
 
 /** Who asks: a role, and the claims of a token if there are any. */

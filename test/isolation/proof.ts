@@ -10,7 +10,6 @@ import {
 import { makeRandom } from '../support/tcpProxy.ts';
 import { makeGenerator, type Operation, partsOf, pick, shortestWays } from './generator.ts';
 import { Knowledge } from './knowledge.ts';
-import { readMatrix } from './matrix.ts';
 import type { Reply, Seat, World } from './world.ts';
 import { differentWrites, strayWrites, tellChange } from './writes.ts';
 
@@ -58,7 +57,6 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   const { seed, operations, fields, onProgress } = options;
   const draw = makeRandom(seed);
   const parts = partsOf(world.schema);
-  const { unseen = {} } = readMatrix();
   const ways = shortestWays(world.schema);
   const covered = new Set<string>();
   const floor = Math.max(2, Math.floor(operations / 500));
@@ -162,8 +160,8 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
   /** Asked before. Planning a new document costs more than answering it. */
   const documents: Operation[] = [];
   /** Types that no answer has held so far, and could. */
-  const types = [...new Set([...parts].map((part) => part.replace(/\..*/, '')))].filter(
-    (type) => isOutput(world, type) && !(type in unseen),
+  const types = [...new Set([...parts].map((part) => part.replace(/\..*/, '')))].filter((type) =>
+    isOutput(world, type),
   );
   const hidden = () => types.filter((type) => !knowledge.types.has(type));
   /** What makes rows; other mutations use them up. */

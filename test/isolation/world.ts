@@ -130,7 +130,11 @@ function unreachableGenerations(): Generations {
 const callers = {
   'Alice of Acme': { userId: 'user_alice', orgId: 'org_acme' },
   'Ann, who administers Acme': { userId: 'user_ann', orgId: 'org_acme', orgRole: 'admin' },
-  'Alice of Globex': { userId: 'user_alice', orgId: 'org_globex' },
+  'Alice of Globex, impersonated': {
+    userId: 'user_alice',
+    orgId: 'org_globex',
+    actorId: 'user_support',
+  },
   'Carol, who administers Globex': { userId: 'user_carol', orgId: 'org_globex', orgRole: 'admin' },
   'Alice alone': { userId: 'user_alice', orgId: 'user_alice' },
   'a stranger': { userId: 'user_stranger', orgId: 'org_void' },

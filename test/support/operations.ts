@@ -44,6 +44,7 @@ export function claimsOf({
   orgId,
   orgRole = 'member',
   permissions = [],
+  actorId = null,
 }: TestCaller): Claims {
   const isPersonal = userId === orgId;
   return {
@@ -56,7 +57,7 @@ export function claimsOf({
     orgSlug: null,
     email: null,
     name: null,
-    actorId: null,
+    actorId,
     firstFactorAtMs: null,
     secondFactorAtMs: null,
     expiresAtMs: Date.now() + 60_000,

@@ -70,6 +70,28 @@ describe('the command', () => {
     await assertMirrors(database, clerk.truth);
   });
 
+  test('is noted in the audit trail, also when it is cut off', async () => {
+    const commands = async () =>
+      (
+        await database.superuser.query(
+          `select org_id, source, operation, new_values, login from app_public.audit_events
+           where action = 'COMMAND' order by id`,
+        )
+      ).rows;
+    const before = (await commands()).length;
+    clerk.misbehaveNext(respond(401));
+    expect((await reconcile('--remove-many')).code).toBe(1);
+    expect((await commands()).slice(before)).toEqual([
+      {
+        org_id: '',
+        source: 'SYSTEM',
+        operation: 'clerk:reconcile',
+        new_values: { remove_many: true },
+        login: 'rowhouse_worker',
+      },
+    ]);
+  });
+
   test('waits as long as Clerk asks it to, and tries again what failed there', async () => {
     clerk.truth = live(40);
     clerk.misbehaveNext(
