@@ -11,6 +11,7 @@ import {
 import { makeOperations } from '../support/operations.ts';
 import { makeRecordingPool, type Statement } from '../support/recordingPool.ts';
 import { signingOnly } from '../support/signingOnly.ts';
+import { unreachableGenerations } from '../support/unreachableGenerations.ts';
 import { connected } from './callers.ts';
 import { writeCorpus } from './plans/corpus.ts';
 import { analyze, type PlanMode, planText } from './plans/explain.ts';
@@ -183,7 +184,10 @@ type Answer = { data: Record<string, unknown>; statements: Statement[] };
 
 async function openApi(): Promise<typeof run> {
   const recording = makeRecordingPool(database.api);
-  const runAs = await makeOperations(recording.pool, { ...signingOnly, limits });
+  const runAs = await makeOperations(recording.pool, {
+    uploads: { ...signingOnly, limits },
+    generations: unreachableGenerations(),
+  });
   return async (query, variables, caller = member) => {
     recording.take();
     const { data, errors } = await runAs(caller, query, variables);
@@ -228,6 +232,9 @@ async function findPlaces(): Promise<Places> {
   const { data } = await run('{ me { id documents(last: 1) { edges { node { id } } } } }');
   const { me } = mineSchema.parse(data);
   const ownDocumentId = me.documents.edges[0].node.id;
+  const started = await run(
+    'mutation { startGeneration(input: { prompt: "Wait." }) { generation { id } } }',
+  );
   return {
     row20: first.pageInfo.endCursor,
     row1500: row1500.cursor,
@@ -237,6 +244,7 @@ async function findPlaces(): Promise<Places> {
     ownReadyFileId: await ownId('File', "status = 'READY'"),
     ownPendingFileId: await ownId('File', "status = 'PENDING'"),
     ownGenerationId: await ownId('Generation', 'document_id is not null'),
+    ownQueuedGenerationId: startedSchema.parse(started.data).startGeneration.generation.id,
   };
 }
 
@@ -323,6 +331,9 @@ const pageSchema = z.object({
 });
 type Page = z.infer<typeof pageSchema>;
 const nodeSchema = z.object({ node: z.object({ id: z.string() }) });
+const startedSchema = z.object({
+  startGeneration: z.object({ generation: z.object({ id: z.string() }) }),
+});
 const mineSchema = z.object({
   me: z.object({ id: z.string(), documents: z.object({ edges: z.tuple([nodeSchema]) }) }),
 });

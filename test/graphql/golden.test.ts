@@ -28,7 +28,7 @@ let schemaDatabase: TestDatabase;
 beforeAll(async () => {
   schemaDatabase = await openTestDatabase();
   recording = makeRecordingPool(schemaDatabase.api);
-  run = await makeOperations(recording.pool, signingOnly);
+  run = await makeOperations(recording.pool, { uploads: signingOnly });
 });
 afterAll(() => schemaDatabase.close());
 

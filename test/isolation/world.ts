@@ -8,18 +8,16 @@ import { jest } from '@jest/globals';
 import { Client, type Pool } from 'pg';
 import { buildClientSchema, type GraphQLSchema, getIntrospectionQuery } from 'postgraphile/graphql';
 import { type LocalStore, openLocalStore } from '../../dev/store.ts';
-import { type Generations, makeGenerations } from '../../plugins/generations.ts';
 import type { Uploads } from '../../plugins/uploads.ts';
 import { makeGraphql } from '../../server/graphql.ts';
 import { stateOf } from '../../server/http/requestState.ts';
 import { makeOperationsPlugin } from '../../server/OperationsPlugin.ts';
 import { makePreset } from '../../server/preset.ts';
-import { openAiService } from '../../services/ai/openAiService.ts';
-import { makeProduceText } from '../../services/ai/produceText.ts';
 import { openStorage } from '../../services/storage/openStorage.ts';
 import { openTestDatabase, type TestCaller, type TestDatabase } from '../support/database.ts';
 import { claimsOf } from '../support/operations.ts';
 import { send } from '../support/send.ts';
+import { unreachableGenerations } from '../support/unreachableGenerations.ts';
 import { readCatalogue, type Table } from './catalogue.ts';
 import { fillTables, type Member } from './fixture.ts';
 import { readMatrix, samplesOf } from './matrix.ts';
@@ -96,35 +94,6 @@ const uploadsOf = ({ settings }: LocalStore): Uploads => ({
   inlineTypes: [],
   maxDownloadTtlSeconds: 3_600,
 });
-
-/** Accepts generations; a service that is not there leaves them all to jobs, on both sides. */
-function unreachableGenerations(): Generations {
-  const ai = openAiService({
-    url: 'http://127.0.0.1:1',
-    timeoutMs: 150,
-    tryTimeoutMs: 100,
-    maxCalls: 100,
-    maxCallsPerOrg: 100,
-    maxAnswerBytes: 1_000,
-    asksAgainMs: 3_600_000,
-    observe: () => {},
-  });
-  return makeGenerations({
-    ai,
-    produce: makeProduceText({ ai, hasFilters: false, prices: [] }),
-    timeoutMs: 150,
-    maxPromptTokens: 1_000,
-    limits: {
-      maxTokens: 1_000,
-      promptMicros: 0,
-      completionMicros: 0,
-      budgetMicros: 1_000_000,
-      cacheTtlSeconds: 0,
-    },
-    pseudonym: (id) => id,
-    observe: () => {},
-  });
-}
 
 /** Two organizations, and a stranger; Alice belongs to both, and has a space of her own. */
 const callers = {

@@ -15,12 +15,12 @@ export type RunOperation = (
   variables?: Record<string, unknown>,
 ) => Promise<ExecutionResult>;
 
-/** Builds the API's schema over a pool; without a bucket for uploads unless told. */
+/** Builds the API's schema over a pool; without a bucket for uploads and a service for texts unless told. */
 export async function makeOperations(
   pool: Pool,
-  uploads?: PresetOptions['uploads'],
+  services: Pick<PresetOptions, 'uploads' | 'generations'> = {},
 ): Promise<RunOperation> {
-  const preset = makePreset({ pool, uploads });
+  const preset = makePreset({ pool, ...services });
   const { schema, resolvedPreset } = await makeSchema(preset);
   return async (caller, source, variables) => {
     // As much of a request as the preset reads.

@@ -10,6 +10,7 @@ export type Places = {
   ownReadyFileId: string;
   ownPendingFileId: string;
   ownGenerationId: string;
+  ownQueuedGenerationId: string;
 };
 
 /** What is planned, and what it may cost. */
@@ -319,6 +320,28 @@ export const operations: Operation[] = [
     query: 'mutation ($id: ID!) { deleteFile(input: { id: $id }) { deletedFileId } }',
     variables: ({ ownReadyFileId }) => ({ id: ownReadyFileId }),
     maxBuffers: 100,
+  },
+  {
+    name: 'start-generation',
+    caller: ordinary,
+    query: /* GraphQL */ `mutation ($document: ID!) {
+      startGeneration(input: { prompt: "Summarize.", document: $document }) {
+        generation { id status }
+      }
+    }`,
+    variables: ({ ownDocumentId }) => ({ document: ownDocumentId }),
+    maxBuffers: 100,
+    statements: 3,
+  },
+  {
+    name: 'cancel-generation',
+    caller: ordinary,
+    query: /* GraphQL */ `mutation ($id: ID!) {
+      cancelGeneration(input: { id: $id }) { generation { id status errorCode } }
+    }`,
+    variables: ({ ownQueuedGenerationId }) => ({ id: ownQueuedGenerationId }),
+    maxBuffers: 100,
+    statements: 2,
   },
   {
     name: 'dead-letters',

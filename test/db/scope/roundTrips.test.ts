@@ -32,7 +32,7 @@ beforeAll(async () => {
   proxy = await openTcpProxy(database.apiUrl);
   pool = openTestPool({ apiUrl: proxy.url });
   recording = makeRecordingPool(pool);
-  run = await makeOperations(recording.pool, signingOnly);
+  run = await makeOperations(recording.pool, { uploads: signingOnly });
   proxy.delayMs = 5;
 });
 afterAll(async () => {
