@@ -48,13 +48,16 @@ test('no guard of a function can be taken out unnoticed', async () => {
   } finally {
     await database.close();
   }
+  const equivalents = readEquivalents();
+  const reasoned = new Set(equivalents.map(({ mutant }) => mutant));
   for (const [i, mutant] of left.entries()) {
     const caughtBy = (await isNoticed(mutant)) ? 'its tests' : null;
     verdicts.push({ mutant, caughtBy, says: '' });
-    say(`${i + 1} of ${left.length}: ${caughtBy ?? 'SURVIVED'} ${mutant.name}`);
+    const survived = reasoned.has(mutant.name) ? 'survived, with a reason' : 'SURVIVED';
+    say(`${i + 1} of ${left.length}: ${caughtBy ?? survived}: ${mutant.name}`);
   }
   say(reportOf(verdicts));
-  expect(unexpected(verdicts, readEquivalents())).toEqual({ survivors: [], needless: [] });
+  expect(unexpected(verdicts, equivalents)).toEqual({ survivors: [], needless: [] });
 }, 7_200_000);
 
 /** Runs the tests that name the function, on a database with the mutant. */
