@@ -428,6 +428,20 @@ describe('who is gone from Clerk', () => {
       expect(await titles()).toEqual(['Mine']);
     });
 
+    test('who comes back comes alone: the others are still to be erased', async () => {
+      const bob = { ...user(1, 'Bob'), userId: 'user_bob' };
+      const bobAlone = { userId: 'user_bob', orgId: 'user_bob' };
+      await told(bob);
+      await database.provision(bobAlone);
+      await write(bobAlone, 'Of Bob');
+      await presumed(3);
+      await asked(gone({ userId: 'user_bob' }, 3));
+      await asked({ ...user(1, 'Alice'), toldAt: time(4) });
+      await expect(admit('user_bob', 'user_bob')).rejects.toMatchObject(refused);
+      expect(await eraseAfter('7 days')).toBe(1);
+      expect(await titles()).toEqual(['Mine']);
+    });
+
     test('whom an event has ended does not come back, whichever comes first', async () => {
       await presumed(3);
       await told(gone({ userId: 'user_alice' }, 2));
