@@ -858,6 +858,7 @@ CREATE OR REPLACE FUNCTION app_hidden.create_generation(prompt text, max_tokens 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET lock_timeout TO '2s'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1091,6 +1092,7 @@ CREATE OR REPLACE FUNCTION app_hidden.finish_generation(generation_id uuid, take
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO ''
+ SET lock_timeout TO '2s'
 AS $function$
 declare
   has_ended boolean;
@@ -1131,6 +1133,7 @@ CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, ta
  SECURITY DEFINER
  SET search_path TO ''
  SET enable_seqscan TO 'off'
+ SET lock_timeout TO '2s'
 AS $function$
 declare
   org constant text := app_hidden.current_org_id();
@@ -2451,12 +2454,41 @@ $function$
 
 CREATE OR REPLACE FUNCTION app_private.note_generation_cost(org_id text, generation_id uuid, used jsonb)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO ''
-BEGIN ATOMIC
- UPDATE app_private.ai_ledger l SET cost_micros = ((note_generation_cost.used ->> 'costMicros'::text))::bigint, prompt_tokens = ((note_generation_cost.used ->> 'promptTokens'::text))::bigint, completion_tokens = ((note_generation_cost.used ->> 'completionTokens'::text))::bigint, latency_ms = ((note_generation_cost.used ->> 'latencyMs'::text))::bigint, provider = (note_generation_cost.used ->> 'provider'::text), model = (note_generation_cost.used ->> 'model'::text)
-   WHERE ((l.org_id = note_generation_cost.org_id) AND (l.generation_id = note_generation_cost.generation_id) AND (l.settled_at IS NULL) AND (note_generation_cost.used ? 'costMicros'::text));
-END
+AS $function$
+declare
+  before app_private.ai_ledger;
+  noted app_private.ai_ledger;
+begin
+  if not note_generation_cost.used ? 'costMicros' then
+    return;
+  end if;
+  select l.* into before from app_private.ai_ledger as l
+  where l.org_id = note_generation_cost.org_id and l.generation_id = note_generation_cost.generation_id
+    and l.settled_at is null
+  for update;
+  if not found then
+    return;
+  end if;
+  update app_private.ai_ledger as l
+  set reserved_micros = 0,
+    cost_micros = (used ->> 'costMicros')::bigint,
+    prompt_tokens = (used ->> 'promptTokens')::bigint,
+    completion_tokens = (used ->> 'completionTokens')::bigint,
+    latency_ms = (used ->> 'latencyMs')::bigint,
+    provider = used ->> 'provider',
+    model = used ->> 'model'
+  where l.org_id = before.org_id and l.generation_id = before.generation_id
+  returning l.* into noted;
+  update app_private.ai_months as m
+  set cost_micros = m.cost_micros + noted.cost_micros - before.cost_micros,
+    reserved_micros = m.reserved_micros - before.reserved_micros,
+    prompt_tokens = m.prompt_tokens + noted.prompt_tokens - before.prompt_tokens,
+    completion_tokens = m.completion_tokens + noted.completion_tokens - before.completion_tokens
+  where m.org_id = before.org_id and m.month = before.month;
+end;
+$function$
 ;
 -- granted to nobody
 
@@ -2932,22 +2964,23 @@ CREATE OR REPLACE FUNCTION app_private.settle_generation(org_id text, generation
  SET search_path TO ''
 AS $function$
 declare
-  booked app_private.ai_ledger;
+  settled app_private.ai_ledger;
 begin
   perform app_private.note_generation_cost(settle_generation.org_id, settle_generation.generation_id, settle_generation.used);
   update app_private.ai_ledger as l
   set settled_at = pg_catalog.now()
   where l.org_id = settle_generation.org_id and l.generation_id = settle_generation.generation_id and l.settled_at is null
-  returning l.* into booked;
+  returning l.* into settled;
   if not found then
     return false;
   end if;
+  -- Nothing was noted since something was reserved.
   update app_private.ai_months as m
-  set cost_micros = m.cost_micros + booked.cost_micros,
-    reserved_micros = m.reserved_micros - booked.reserved_micros,
-    prompt_tokens = m.prompt_tokens + booked.prompt_tokens,
-    completion_tokens = m.completion_tokens + booked.completion_tokens
-  where m.org_id = booked.org_id and m.month = booked.month;
+  set reserved_micros = m.reserved_micros - settled.reserved_micros,
+    cost_micros = m.cost_micros + settled.cost_micros,
+    prompt_tokens = m.prompt_tokens + settled.prompt_tokens,
+    completion_tokens = m.completion_tokens + settled.completion_tokens
+  where m.org_id = settled.org_id and m.month = settled.month and settled.reserved_micros > 0;
   return true;
 end;
 $function$
@@ -3072,6 +3105,8 @@ begin
     join app_private.ai_months as m on m.org_id = l.org_id and m.month = l.month
     left join app_private.ai_settings as s on s.org_id = l.org_id
     where l.org_id = org and l.generation_id = generation.id
+      -- The service answers what it was paid for by its key.
+      and l.provider is null
       and m.cost_micros + l.reserved_micros > coalesce(s.monthly_budget_micros, take_generation.default_budget_micros)
   ) then
     update app_public.generations as g set status = 'FAILED', error_code = 'AI_BUDGET_EXCEEDED'

@@ -367,10 +367,11 @@ describe('a generation', () => {
     expect(await giveBack(attempt, id, 1)).toBe(false);
   });
 
-  test('that is given up has cost what was spent on it, with its end', async () => {
+  test('that is given up has cost what was spent on it, at once', async () => {
     const { id } = await create();
     await handOff(id, 1, alice, used);
-    expect(await month()).toMatchObject({ cost: 0 });
+    expect(await month()).toMatchObject({ cost: 24, reserved: 0, prompt_tokens: 4 });
+    expect(await ledgerOf(id)).toMatchObject({ cost: 24, is_settled: false });
     const { attempt } = await take(id);
     await giveBack(attempt, id, 2, {});
     await bury(attempt);
@@ -507,6 +508,39 @@ describe('an ended row', () => {
 describe('the budget', () => {
   // (12 + 192) / 3 tokens of the prompt, and 100 of the text at 2.
   const reserved = 268;
+
+  test('counts what was spent on a generation before that has ended, and lets it end', async () => {
+    const budgetMicros = reserved * 3;
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => create({ isNow: false, settings: { budgetMicros } })),
+    );
+    if (!first || !second) throw new Error('There are not two.');
+    const { attempt } = await take(first.id, undefined, budgetMicros);
+    // Its text was paid for, at more than was reserved, and is not allowed yet.
+    await giveBack(attempt, first.id, 1, { ...used, costMicros: reserved * 3 });
+    expect((await take(second.id, 'another-worker', budgetMicros)).row).toBeUndefined();
+    expect(await rowOf(second.id)).toMatchObject({ error_code: 'AI_BUDGET_EXCEEDED' });
+    expect((await take(first.id, 'a-third-worker', budgetMicros)).row).toMatchObject({ taken: 2 });
+  });
+
+  test('keeps nobody waiting for long where a writer of it is stuck', async () => {
+    const { id } = await create();
+    const stuck = await database.superuser.connect();
+    try {
+      await stuck.query(
+        "begin; select from app_private.ai_months where org_id = 'org_acme' for update",
+      );
+      const late = { code: '55P03' };
+      await Promise.all([
+        expect(create()).rejects.toMatchObject(late),
+        expect(finish(id)).rejects.toMatchObject(late),
+      ]);
+    } finally {
+      await stuck.query('rollback');
+      stuck.release();
+    }
+    expect(await finish(id)).toBe(true);
+  });
 
   test('refuses what it might not suffice for, and nothing is left of that', async () => {
     const budgetMicros = reserved * 2;
