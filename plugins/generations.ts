@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  codeForSqlState,
   type ErrorCode,
   errorCodes,
+  isRetryableSqlState,
   notAllowed,
   RowhouseError,
 } from '../platform/errors/registry.ts';
@@ -9,12 +11,15 @@ import type { Pseudonym } from '../platform/logging.ts';
 import type { Observe } from '../platform/observer.ts';
 import type { AiService } from '../services/ai/openAiService.ts';
 import type { Outcome, ProduceText, Unfinished, Work } from '../services/ai/produceText.ts';
-import { whoAsks } from '../services/ai/whoAsks.ts';
+import type { WhoAsks } from '../services/ai/whoAsks.ts';
 import './context.ts';
 
 /** What the API knows of generations. */
 export type Generations = {
-  /** Accepts a generation, and answers its id once it has ended, was handed off, or is late. */
+  /**
+   * Accepts a generation, and answers its id once it has ended, was handed off, or is late. What
+   * fails after it was accepted is the job's, and no error.
+   */
   generate(asked: Asked, caller: Caller): Promise<string>;
   /** Accepts a generation, and answers its id: a job does it. */
   start(asked: Asked, caller: Caller): Promise<string>;
@@ -61,7 +66,10 @@ export type GenerationsOptions = {
     budgetMicros: number;
     cacheTtlSeconds: number;
   };
+  /** For the log. */
   pseudonym: Pseudonym;
+  /** For the service. */
+  whoAsks: WhoAsks;
   observe: Observe;
 };
 
@@ -80,7 +88,7 @@ type Created = { id: string; is_new: boolean; status: string; attempt: number };
 
 /** Makes what the API does with generations. No connection to Postgres is held while the service is asked. */
 export function makeGenerations(options: GenerationsOptions): Generations {
-  const { ai, produce, timeoutMs, limits, pseudonym, observe } = options;
+  const { ai, produce, timeoutMs, limits, pseudonym, whoAsks, observe } = options;
   const maxBytes = options.maxPromptTokens * bytesPerToken;
   const settings = JSON.stringify({ ...limits, takeOverAfterMs: timeoutMs + marginMs });
   /** Those that run in this process, by their id. */
@@ -119,14 +127,7 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     const outcome = await produceUntil(work, endsAtMs, caller);
     if (outcome.status === 'UNFINISHED') {
       const { error, used = {} } = outcome;
-      // Whatever it was, the job may do better, and says what it was where it does not.
-      const known = error instanceof RowhouseError;
-      observe({
-        type: 'generationHandedOff',
-        reason: known ? error.code : 'INTERNAL',
-        ...(!known && { error }),
-        orgHash,
-      });
+      tellHandedOff(error, caller);
       await whileAway(() =>
         caller.query(handOffSql, [work.id, work.attempt, JSON.stringify(used)]),
       );
@@ -145,13 +146,24 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     });
   }
 
+  /** Whatever it was, the job may do better, and says what it was where it does not. */
+  function tellHandedOff(error: unknown, { orgId }: Caller): void {
+    const known = error instanceof RowhouseError;
+    observe({
+      type: 'generationHandedOff',
+      reason: known ? error.code : 'INTERNAL',
+      ...(!known && { error }),
+      orgHash: pseudonym(orgId),
+    });
+  }
+
   /** Unfinished without asking, where that would be of no use. */
   async function produceUntil(
     work: Work,
     endsAtMs: number,
     { orgId, userId, traceId }: Caller,
   ): Promise<Outcome | Unfinished> {
-    const caller = whoAsks(pseudonym, orgId, userId);
+    const caller = whoAsks(orgId, userId);
     const unfinished = (code: ErrorCode): Unfinished => ({
       status: 'UNFINISHED',
       error: new RowhouseError(code),
@@ -187,10 +199,14 @@ export function makeGenerations(options: GenerationsOptions): Generations {
       const { id, is_new: isNew, status } = created;
       if (status !== 'RUNNING') return id;
       if (!isNew) {
-        await untilEnded(id, endsAtMs, caller);
+        // Whatever keeps it from being seen, it was accepted.
+        await untilEnded(id, endsAtMs, caller).catch(() => {});
         return id;
       }
-      const work = run(created, endsAtMs, caller).finally(() => running.delete(id));
+      const work = run(created, endsAtMs, caller)
+        // Its end could not be written. It was accepted all the same, and its job will see to it.
+        .catch((error) => tellHandedOff(error, caller))
+        .finally(() => running.delete(id));
       running.set(id, work);
       await work;
       return id;
@@ -237,11 +253,17 @@ async function whileAway<Result>(work: () => Promise<Result>): Promise<Result> {
     try {
       return await work();
     } catch (error) {
-      const mayPass = error instanceof RowhouseError && errorCodes[error.code].isRetryable;
-      if (!mayPass || performance.now() + pauseMs > endsAtMs) throw error;
+      if (!mayPass(error) || performance.now() + pauseMs > endsAtMs) throw error;
       await sleep(pauseMs);
     }
   }
+}
+
+/** Whether the database was away or busy. */
+function mayPass(error: unknown): boolean {
+  if (error instanceof RowhouseError) return errorCodes[error.code].isRetryable;
+  const state = String((error as { code?: unknown }).code);
+  return isRetryableSqlState(state) || errorCodes[codeForSqlState(state) ?? 'INTERNAL'].isRetryable;
 }
 
 /** @throws RowhouseError `AI_UNAVAILABLE` where no AI service is configured. */

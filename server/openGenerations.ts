@@ -5,6 +5,7 @@ import type { Observe } from '../platform/observer.ts';
 import { type Generations, makeGenerations } from '../plugins/generations.ts';
 import { openConfiguredAi } from '../services/ai/openConfiguredAi.ts';
 import { dearestPrices, makeProduceText } from '../services/ai/produceText.ts';
+import { makeWhoAsks } from '../services/ai/whoAsks.ts';
 
 /** Opens what the API needs for generations; nothing where no AI service is configured. */
 export function openGenerations(
@@ -12,7 +13,7 @@ export function openGenerations(
   lifecycle: Pick<Lifecycle, 'opened'>,
   { observe, pseudonym }: { observe: Observe; pseudonym: Pseudonym },
 ): Generations | undefined {
-  const ai = openConfiguredAi(config, 'request', observe);
+  const ai = openConfiguredAi(config, 'requests', observe);
   if (!ai) return undefined;
   lifecycle.opened('AI service', () => ai.close());
   const { aiPrices: prices, aiFilters: hasFilters } = config;
@@ -28,6 +29,7 @@ export function openGenerations(
       cacheTtlSeconds: config.aiCacheTtlSeconds,
     },
     pseudonym,
+    whoAsks: makeWhoAsks(config.logPseudonymKey),
     observe,
   });
   // What clients have left goes on to its end.

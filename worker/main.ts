@@ -26,7 +26,7 @@ lifecycle.onSignals();
 
 /** With one way to the AI service, so that what one task learns of it all know. */
 const makeTasks = (observe: Observe) => {
-  const ai = openConfiguredAi(config, 'job', observe);
+  const ai = openConfiguredAi(config, { jobs: config.workerConcurrency }, observe);
   if (ai) lifecycle.opened('AI service', () => ai.close());
   return {
     ...tasks,

@@ -4,6 +4,7 @@ import { RowhouseError } from '../platform/errors/registry.ts';
 import { makePseudonym } from '../platform/logging.ts';
 import type { AiService } from '../services/ai/openAiService.ts';
 import { makeProduceText } from '../services/ai/produceText.ts';
+import { makeWhoAsks } from '../services/ai/whoAsks.ts';
 import { defineTask, type Tasks } from './task.ts';
 import { makeGenerationsRun } from './tasks/generations__run.ts';
 
@@ -20,6 +21,7 @@ export function makeGenerationTasks(config: Config<'worker'>, ai: AiService | un
           timeoutMs,
           budgetMicros: config.aiMonthlyBudgetMicros,
           pseudonym: makePseudonym(config.logPseudonymKey),
+          whoAsks: makeWhoAsks(config.logPseudonymKey),
         })
       : defineTask({
           payload: z.object({}),

@@ -85,7 +85,7 @@ export async function openSession(options: RunnerOptions, heart: Heart): Promise
     queue.stopTaking();
     share.close();
     const idle = runner.stop('asked to stop').catch(() => {});
-    const ask = setTimeout(() => stopAll(), Math.min(undisturbedMs, patienceMs));
+    const ask = setTimeout(() => stopAll(), Math.min(undisturbedMs, patienceMs / 2));
     const tooLate = sleep(patienceMs, undefined, { ref: false });
     await Promise.race([idle.then(() => untilWritten(queue)), tooLate]);
     clearTimeout(ask);

@@ -99,11 +99,13 @@ async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): 
   const parsed = errorAnswer.safeParse(readJson(await body.text()));
   if (!parsed.success || statusCode < 400) return new AiFailure('unexpected', told);
   const { code } = parsed.data.error;
-  return new AiFailure(reasons[code] ?? 'rejected', { ...told, cause: new Error(code) });
+  return new AiFailure(reasons[code] ?? 'unexpected', { ...told, cause: new Error(code) });
 }
 
-/** Of refusals that say nothing of the content. */
+/** Of refusals by their code. What passes comes with another status: whoever says it with this one is not believed. */
 const reasons: Partial<Record<z.output<typeof errorAnswer>['error']['code'], Reason>> = {
+  CONTENT_REJECTED: 'rejected',
+  PROMPT_TOO_LONG: 'rejected',
   IN_PROGRESS: 'inProgress',
   INVALID_REQUEST: 'internal',
   IDEMPOTENCY_CONFLICT: 'internal',

@@ -340,6 +340,16 @@ describe('an AI service that is out of order', () => {
     },
   );
 
+  test.each(['OVERLOADED', 'INTERNAL', 'RATE_LIMITED'])(
+    'is not said to refuse the content where it says %s with a status of refusals',
+    async (code) => {
+      const body = JSON.stringify({ error: { code, message: 'No.' } });
+      ground = await openAiGround({ fault: { kind: 'status', status: 408, body } });
+      const failed = ground.ai.generate(prompt, makeCall());
+      await expect(failed).rejects.toMatchObject({ code: 'AI_UNAVAILABLE' });
+    },
+  );
+
   test('keeps an organization out that was told to wait, and no other', async () => {
     ground = await openAiGround({ fault: { kind: 'status', status: 429, retryAfter: '1' } });
     const { ai, local } = ground;

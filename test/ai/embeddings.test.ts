@@ -28,6 +28,7 @@ beforeAll(async () => {
     AI_SERVICE_URL: service.url,
     AI_EMBEDDINGS: 'true',
     LOG_PSEUDONYM_KEY: 'p'.repeat(32),
+    LOG_LEVEL: 'debug',
   });
   await worker.line(({ msg }) => msg === 'ready');
 });
@@ -125,6 +126,34 @@ describe('embeddings', () => {
     await database.superuser.query('update graphile_worker._private_jobs set run_at = now()');
     await idle();
     expect((await similarTo(late))[0]).toBe('Garden');
+  });
+
+  test('wait where the organization is told to, and that is no attempt', async () => {
+    // As often as one attempt asks.
+    service.setFault({ kind: 'status', status: 429, retryAfter: '1', times: 3 });
+    const from = worker.lines.length;
+    const limited = await write('Limited', 'A garden by the sea.');
+    await idle();
+    expect((await similarTo(limited)).length).toBeGreaterThan(0);
+    const outcomes = () =>
+      worker.lines
+        .slice(from)
+        .filter(({ task, outcome }) => task === 'documents__embed' && outcome)
+        .map(({ outcome }) => outcome);
+    // A line comes a moment after what it tells of.
+    await until('the lines of the job', () => outcomes().at(-1) === 'succeeded');
+    expect(outcomes()).toContain('postponed');
+    expect(outcomes()).not.toContain('failed');
+  });
+
+  test('are asked for once of a text that the service refuses', async () => {
+    const body = JSON.stringify({ error: { code: 'PROMPT_TOO_LONG', message: 'No.' } });
+    service.setFault({ kind: 'status', status: 413, body });
+    const before = service.calls.length;
+    await write('Long', 'Longer than the model likes.');
+    await idle();
+    expect(service.calls).toHaveLength(before + 1);
+    service.setFault(undefined);
   });
 
   test('lead nowhere from a document of somebody else, nor from no document', async () => {

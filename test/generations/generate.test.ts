@@ -105,6 +105,23 @@ describe('generate', () => {
     expect(tookMs).toBeLessThan(4_000);
   });
 
+  test('answers what was accepted, though its end cannot be written', async () => {
+    ground.ai.setFault({ kind: 'delay', ms: 300, operation: 'generate' });
+    const answer = ground.mutate('generate', { prompt: 'Stuck.' });
+    const before = ground.ai.calls.length;
+    await until('the call', () => ground.ai.calls.length > before);
+    const stuck = await ground.database.superuser.connect();
+    try {
+      await stuck.query('begin; select from app_private.ai_months for update');
+      const { id, status } = await answer;
+      expect(status).toBe('RUNNING');
+      expect(await jobsOf(id)).toEqual([{ is_due: false }]);
+    } finally {
+      await stuck.query('rollback');
+      stuck.release();
+    }
+  }, 20_000);
+
   test('holds no connection and no transaction while the service hangs', async () => {
     ground.ai.setFault({ kind: 'hang' });
     const before = ground.ai.calls.length;

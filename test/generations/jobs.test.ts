@@ -158,6 +158,57 @@ describe('where an organization has one place', () => {
   }, 60_000);
 });
 
+test('a service that hangs holds half of the places of a worker, and other jobs have the rest', async () => {
+  const hanging = await openGenerationGround({ AI_JOB_TIMEOUT_MS: '60000' });
+  try {
+    await hanging.startWorker({ WORKER_CONCURRENCY: '4' });
+    hanging.ai.setFault({ kind: 'hang' });
+    const carol = await signIn({ user: 'user_carol', org: 'org_globex' });
+    for (const token of [hanging.token, carol, hanging.token, carol, hanging.token, carol]) {
+      await hanging.mutate('startGeneration', { prompt: 'Hang.' }, { token });
+    }
+    await until('the calls', () => hanging.ai.calls.length === 2);
+    const query =
+      'mutation { createDocument(input: { document: { title: "Anvils" } }) { document { id } } }';
+    await hanging.request(query);
+    await until('the document to be indexed', async () => {
+      const { rowCount } = await hanging.database.superuser.query(
+        "select from graphile_worker.jobs where task_identifier = 'documents__index'",
+      );
+      return rowCount === 0;
+    });
+    expect(hanging.ai.calls).toHaveLength(2);
+  } finally {
+    await hanging.close();
+  }
+}, 60_000);
+
+test('a worker that is stopped before a text was let through says what it has cost', async () => {
+  const filtered = await openGenerationGround({ AI_FILTERS: 'true', AI_JOB_TIMEOUT_MS: '60000' });
+  try {
+    const worker = await filtered.startWorker({
+      SHUTDOWN_DRAIN_MS: '0',
+      SHUTDOWN_GRACE_MS: '2000',
+    });
+    filtered.ai.setFault({ kind: 'delay', ms: 500, operation: 'generate' });
+    const { id } = await filtered.mutate('startGeneration', { prompt: 'Stop.' });
+    await until('the call for the text', () => filtered.callsOf(id).length === 1);
+    filtered.ai.setFault({ kind: 'hang', operation: 'filter' });
+    await until('prompt and text to be filtered', () => filtered.ai.calls.length === 3);
+    worker.kill('SIGTERM');
+    await worker.ended;
+    const { data } = await filtered.request('query ($id: ID!) { generation(id: $id) { status } }', {
+      id,
+    });
+    expect(data.generation.status).toBe('QUEUED');
+    const { cost, reserved } = await filtered.month();
+    expect(cost).toBeGreaterThan(0);
+    expect(reserved).toBe(0);
+  } finally {
+    await filtered.close();
+  }
+});
+
 describe('killed', () => {
   let storm: GenerationGround;
   beforeEach(async () => {

@@ -53,7 +53,8 @@ export async function openGenerationGround(
     AI_SERVICE_URL: ai.url,
     AI_TIMEOUT_MS: '2000',
     AI_TRY_TIMEOUT_MS: '1500',
-    AI_JOB_TIMEOUT_MS: '4000',
+    // Half of it is no whole number.
+    AI_JOB_TIMEOUT_MS: '4001',
     AI_MAX_CALLS_PER_ORGANIZATION: '64',
     ...extra,
   };

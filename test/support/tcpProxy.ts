@@ -66,7 +66,8 @@ export async function openTcpProxy(connectionString: string): Promise<TcpProxy> 
       socket.on('error', () => cut(link));
       socket.on('close', () => {
         if (near.closed && far.closed) links.delete(link);
-        else if (link.isDead) setTimeout(() => far.destroy(), buryAfterMs).unref();
+        // Also where it only now becomes half open, by what the server still sends.
+        else setTimeout(() => far.destroy(), buryAfterMs).unref();
       });
     }
     relay(link, 'there', near, far);

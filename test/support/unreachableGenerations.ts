@@ -1,6 +1,7 @@
 import { type Generations, makeGenerations } from '../../plugins/generations.ts';
 import { openAiService } from '../../services/ai/openAiService.ts';
 import { makeProduceText } from '../../services/ai/produceText.ts';
+import { makeWhoAsks } from '../../services/ai/whoAsks.ts';
 
 /** Accepts generations; a service that is not there leaves them all to jobs. */
 export function unreachableGenerations(): Generations {
@@ -27,6 +28,7 @@ export function unreachableGenerations(): Generations {
       cacheTtlSeconds: 0,
     },
     pseudonym: (id) => id,
+    whoAsks: makeWhoAsks(),
     observe: () => {},
   });
 }

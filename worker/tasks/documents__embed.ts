@@ -1,14 +1,16 @@
 import { z } from 'zod';
-import type { Pseudonym } from '../../platform/logging.ts';
+import { RowhouseError } from '../../platform/errors/registry.ts';
+import { keptOutMs } from '../../services/ai/AiFailure.ts';
 import type { AiService } from '../../services/ai/openAiService.ts';
-import { whoAsks } from '../../services/ai/whoAsks.ts';
-import { defineTask, type Task } from '../task.ts';
+import type { WhoAsks } from '../../services/ai/whoAsks.ts';
+import { defineTask, PostponedError, type Task } from '../task.ts';
 
 /**
  * Makes the task that has a document embedded, unless it is as it was when it last was. Without
- * an AI service, or where embeddings are not enabled, it does nothing.
+ * an AI service, or where embeddings are not enabled, it does nothing. A text that the service
+ * refuses, such as one too long for its model, stays without.
  */
-export function makeDocumentsEmbed(ai: AiService | undefined, pseudonym: Pseudonym): Task {
+export function makeDocumentsEmbed(ai: AiService | undefined, whoAsks: WhoAsks): Task {
   return defineTask({
     payload: z.object({
       rowId: z.uuid(),
@@ -16,7 +18,8 @@ export function makeDocumentsEmbed(ai: AiService | undefined, pseudonym: Pseudon
       userId: z.string().nullish(),
       traceparent: z.string().nullish(),
     }),
-    async run({ rowId, orgId, userId, traceparent }, { attempt, signal, withClient, complete }) {
+    async run({ rowId, orgId, userId, traceparent }, context) {
+      const { attempt, signal, log, withClient, complete } = context;
       if (!ai) return;
       const { rows } = await withClient((client) =>
         client.query<{ content: string; content_hash: Buffer }>(
@@ -27,23 +30,27 @@ export function makeDocumentsEmbed(ai: AiService | undefined, pseudonym: Pseudon
       const [document] = rows;
       if (!document) return;
       const hash = document.content_hash.toString('hex');
-      const { embeddings, model } = await ai.embed(
-        { texts: [document.content] },
-        {
-          ...whoAsks(pseudonym, orgId, userId ?? ''),
-          // The same for each attempt at this job, while the text is the same.
-          idempotencyKey: `documents__embed:${jobOf(attempt)}:${hash}`,
-          traceparent: traceparent ?? undefined,
-          signal,
-        },
-      );
+      const call = {
+        ...whoAsks(orgId, userId ?? ''),
+        // The same for each attempt at this job, while the text is the same.
+        idempotencyKey: `documents__embed:${jobOf(attempt)}:${hash}`,
+        traceparent: traceparent ?? undefined,
+        signal,
+      };
+      const embedded = await ai.embed({ texts: [document.content] }, call).catch((error) => {
+        const pauseMs = keptOutMs(error);
+        if (pauseMs !== undefined) throw new PostponedError(pauseMs, error);
+        if (error instanceof RowhouseError && error.code === 'AI_REJECTED') return undefined;
+        throw error;
+      });
+      if (!embedded) return log.warn('the AI service refuses to embed this document');
       await complete((client) =>
         client.query('select app_private.store_embedding($1, $2, $3, $4, $5)', [
           attempt,
           rowId,
           document.content_hash,
-          model,
-          embeddings[0],
+          embedded.model,
+          embedded.embeddings[0],
         ]),
       );
     },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Pseudonym } from '../../platform/logging.ts';
 import { keptOutMs } from '../../services/ai/AiFailure.ts';
 import type { ProduceText } from '../../services/ai/produceText.ts';
-import { whoAsks } from '../../services/ai/whoAsks.ts';
+import type { WhoAsks } from '../../services/ai/whoAsks.ts';
 import { defineTask, PostponedError, type Task } from '../task.ts';
 
 /** What a generation is done with. */
@@ -12,7 +12,10 @@ export type GenerationServices = {
   timeoutMs: number;
   /** What generations of an organization may cost in a month, where it has no budget of its own. */
   budgetMicros: number;
+  /** For the log. */
   pseudonym: Pseudonym;
+  /** For the service. */
+  whoAsks: WhoAsks;
 };
 
 const payload = z.object({
@@ -38,7 +41,7 @@ const marginMs = 10_000;
  * be asked for this organization now, that is no attempt.
  */
 export function makeGenerationsRun(services: GenerationServices): Task {
-  const { produce, timeoutMs, budgetMicros, pseudonym } = services;
+  const { produce, timeoutMs, budgetMicros, pseudonym, whoAsks } = services;
   return defineTask({
     payload,
     timeoutMs: timeoutMs + marginMs,
@@ -65,7 +68,7 @@ export function makeGenerationsRun(services: GenerationServices): Task {
           maxTokens: generation.max_tokens,
         },
         {
-          ...whoAsks(pseudonym, orgId, userId),
+          ...whoAsks(orgId, userId),
           traceparent: traceparent ?? undefined,
           signal,
           deadlineMs: timeoutMs,
@@ -73,11 +76,13 @@ export function makeGenerationsRun(services: GenerationServices): Task {
       );
       if (outcome.status === 'UNFINISHED') {
         const { error, used = {} } = outcome;
-        if (signal.aborted) throw error;
         const values = [attempt, id, generation.taken, used];
-        await withClient((client) =>
+        const returned = withClient((client) =>
           client.query('select app_private.return_generation($1, $2, $3, $4)', values),
         );
+        // Of one that is stopped it is worth the try: what was spent is booked, and it waits.
+        if (signal.aborted) return returned.catch(() => {}).then(() => Promise.reject(error));
+        await returned;
         const pauseMs = keptOutMs(error);
         throw pauseMs === undefined ? error : new PostponedError(pauseMs, error);
       }
