@@ -52,7 +52,7 @@ export function openPool(options: PoolOptions): pg.Pool {
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     stream: () => new GuardedSocket(),
-    ...(observer && { Client: timedClient(observer) }),
+    Client: clientOf(observer),
     ...(hasSessions && sessionSettings(statementTimeoutMs)),
     ...(statementTimeoutMs !== undefined && {
       query_timeout: answerTimeoutMs ?? statementTimeoutMs + 5_000,
@@ -147,13 +147,25 @@ function observeUse(pool: pg.Pool, observer: PoolObserver): void {
   observer.opened(pool);
 }
 
-/** A client that tells how long it took to connect, which a pool has it do at once. */
-function timedClient(observer: PoolObserver): typeof pg.Client {
-  return class TimedClient extends pg.Client {
-    constructor(config: pg.ClientConfig) {
-      super(config);
+/**
+ * A client that tells how long it took to connect, which a pool has it do at once; and that leaves
+ * no socket behind where it fails. The pool forgets it then, and a back-end that has let it in, or
+ * waits for a word, would be there for as long as the process.
+ */
+function clientOf(observer: PoolObserver | undefined): typeof pg.Client {
+  return class PooledClient extends pg.Client {
+    override connect(): Promise<pg.Client>;
+    override connect(callback: Connected): void;
+    override connect(callback?: Connected): Promise<pg.Client> | undefined {
+      // Pools give one.
+      if (!callback) return super.connect();
       const startedMs = performance.now();
-      this.once('connect', () => observer.created(performance.now() - startedMs));
+      super.connect((error: Error | null) => {
+        if (error) this.connection.stream.destroy();
+        else observer?.created(performance.now() - startedMs);
+        (callback as (error: Error | null) => void)(error);
+      });
+      return undefined;
     }
   };
 }
@@ -162,4 +174,6 @@ function unavailable(cause: unknown): RowhouseError {
   return new RowhouseError('UNAVAILABLE', { cause });
 }
 
+/** The types tell failure and success apart, of which one call is both. */
+type Connected = ((error: Error) => void) | ((error: null, client: pg.Client) => void);
 type ConnectCallback = Parameters<pg.Pool['connect']>[0];

@@ -252,3 +252,18 @@ describe('an answer that is garbled', () => {
     expect(await ask(look, ['a'], reading)).toEqual(rowsOf('a', 'user_alice'));
   });
 });
+
+test('a connection that cannot be made leaves no socket behind, and no back-end', async () => {
+  proxy.atRandom({ seed: 1, chance: 0.5, kinds: ['garble'] });
+  let failed = 0;
+  for (let i = 0; i < 40; i += 1) {
+    const other = openTestPool({ apiUrl: proxy.url });
+    const client = await other.connect().catch(() => undefined);
+    client?.release(true);
+    if (!client) failed += 1;
+    await other.end();
+  }
+  proxy.atRandom(undefined);
+  expect(failed).toBeGreaterThan(10);
+  await until('the sockets to end', () => proxy.connections <= pool.totalCount);
+});
