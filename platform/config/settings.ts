@@ -88,7 +88,7 @@ export const settings = {
     kind: secretText(32),
     default: { otherwise: developmentPseudonymKey },
     meaning:
-      'Key of the hash that stands for user and organization ids in logs. The same key gives the same hash. Unset in production: each process makes its own at start.',
+      'Key of the hash that stands for user and organization ids in logs. The same key gives the same hash. Unset in production: each process makes its own at start. The AI service is told the same hashes; unset, hashes without a secret.',
     tradeOff: 'A new key unlinks old lines from new ones, and those of one process from another.',
     reveal: 'nothing',
     requiredBy: [],
@@ -479,7 +479,7 @@ export const settings = {
     kind: wholeNumber(1, 10_000),
     default: '64',
     meaning:
-      'How many calls of the AI service one process has open at once. What comes on top is refused at once, and becomes a job.',
+      'How many calls of the AI service one process has open at once; a worker no more than half of `WORKER_CONCURRENCY`. What comes on top is refused at once, and becomes a job, or waits as one.',
     unit: 'calls',
     reveal: 'value',
     requiredBy: [],
