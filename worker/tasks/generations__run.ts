@@ -77,12 +77,13 @@ export function makeGenerationsRun(services: GenerationServices): Task {
       if (outcome.status === 'UNFINISHED') {
         const { error, used = {} } = outcome;
         const values = [attempt, id, generation.taken, used];
-        const returned = withClient((client) =>
+        await withClient((client) =>
           client.query('select app_private.return_generation($1, $2, $3, $4)', values),
-        );
-        // Of one that is stopped it is worth the try: what was spent is booked, and it waits.
-        if (signal.aborted) return returned.catch(() => {}).then(() => Promise.reject(error));
-        await returned;
+        ).catch((failure: unknown) => {
+          // Of one that is stopped it was worth the try.
+          if (!signal.aborted) throw failure;
+        });
+        if (signal.aborted) throw error;
         const pauseMs = keptOutMs(error);
         throw pauseMs === undefined ? error : new PostponedError(pauseMs, error);
       }
