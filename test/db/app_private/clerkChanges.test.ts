@@ -536,6 +536,20 @@ describe('who is gone from Clerk', () => {
   });
 });
 
+test('whom Clerk has to know are those it has not told to be gone', async () => {
+  const bob = { ...user(1, 'Bob'), userId: 'user_bob' };
+  const globex = { ...organization(1, 'Globex'), orgId: 'org_globex' };
+  await told(user(1, 'Alice'), organization(1, 'Acme'), bob, globex);
+  await told(gone({ userId: 'user_bob' }, 2), gone({ orgId: 'org_globex' }, 2));
+  const { rows } = await asWorker(database, (client) =>
+    client.query('select * from app_private.sample_of_mirror(20) order by 1'),
+  );
+  expect(rows).toEqual([
+    { org_id: '', user_id: 'user_alice' },
+    { org_id: 'org_acme', user_id: '' },
+  ]);
+});
+
 describe('a token', () => {
   test('changes nothing that Clerk itself has told', async () => {
     await told(user(1, 'Alice'), organization(1, 'Acme'), membership(1, 1, 'admin'));
