@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { imageSize } from 'image-size';
 import type { ErrorCode } from '../../platform/errors/registry.ts';
 import type { Scan } from '../../services/scanner/makeScanner.ts';
 import type { StoredObject } from '../../services/storage/openStorage.ts';
 import { fitsType } from './fitsType.ts';
+import { imageHeadBytes, imageSizeOf, noSize } from './imageSizeOf.ts';
 import type { FileServices } from './services.ts';
 
 /** What the owner of a file said of it beforehand. */
@@ -16,8 +16,6 @@ export type Verdict =
 
 /** Enough for every type to be told by its first bytes. */
 const sniffedBytes = 4_100;
-/** The size of an image stands within these, but for files with very much before it. */
-const imageHeadBytes = 512 * 1024;
 
 /**
  * Compares an object with what was declared: size and type as the store has them, the
@@ -62,14 +60,13 @@ export async function inspectBytes(
       return rejected('UPLOAD_TYPE_MISMATCH');
     }
     if ((await scanning?.verdict()) === 'infected') return rejected('UPLOAD_INFECTED');
-    return { isAsDeclared: true, ...(isImage ? sizeOf(head.bytes) : noSize) };
+    return { isAsDeclared: true, ...(isImage ? imageSizeOf(head.bytes) : noSize) };
   } finally {
     scanning?.close();
   }
 }
 
 const rejected = (error: ErrorCode): Verdict => ({ isAsDeclared: false, error });
-const noSize = { width: null, height: null };
 
 /** Whether two media types are one: stores write parameters in ways of their own. */
 export function isSameType(one: string, other: string): boolean {
@@ -106,15 +103,4 @@ async function readWhole(
     await scanning?.write(piece);
   }
   return { bytes: Buffer.concat(head), byteSize, checksumSha256: hash.digest('base64') };
-}
-
-/** Nothing where the library cannot tell: a file need not be a good image. */
-function sizeOf(bytes: Buffer): { width: number | null; height: number | null } {
-  try {
-    const { width, height } = imageSize(bytes);
-    const isPlausible = [width, height].every((side) => side >= 0 && side < 2 ** 31);
-    return isPlausible ? { width: Math.round(width), height: Math.round(height) } : noSize;
-  } catch {
-    return noSize;
-  }
 }
