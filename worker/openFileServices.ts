@@ -24,5 +24,5 @@ export function openFileServices(
     onBreaker: (isOpen) => observe({ type: 'storeBreaker', isOpen }),
   });
   lifecycle.opened('storage', () => storage.close());
-  return { storage, scan: clamavUrl ? makeScanner(clamavUrl, scannerTimeoutMs) : undefined };
+  return { storage, scanner: clamavUrl ? makeScanner(clamavUrl, scannerTimeoutMs) : undefined };
 }

@@ -423,7 +423,7 @@ export const settings = {
     kind: scannerUrl,
     meaning: 'The ClamAV daemon that files are shown to before they are ready. Unset: none.',
     tradeOff:
-      'No file is ready while the daemon is away. Its `StreamMaxLength` has to be as large as the largest file.',
+      'No file is ready while the daemon is away. Its limits have to be as large as the largest file: see [Viruses](uploads.md#viruses).',
     reveal: 'value',
     requiredBy: [],
   },

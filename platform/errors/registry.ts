@@ -129,8 +129,9 @@ export const errorCodes = {
     status: 503,
     message: 'The file could not be verified in time.',
     meaning:
-      'In `File.error`: for two days the store or the virus scanner did not let it be looked at.',
-    remedy: 'Declare it again and upload it.',
+      'In `File.error`: for two days the store or the virus scanner did not let it be looked at, or it is larger than the scanner takes.',
+    remedy:
+      'Declare it again and upload it; where it fails at once, only after the operator has raised the limits of the scanner.',
     isRetryable: false,
   },
   UPLOAD_INFECTED: {

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 async function scan(url: string, pieces: Buffer[], timeoutMs = 5_000): Promise<string> {
-  const scanning = await makeScanner(url, timeoutMs)();
+  const scanning = await makeScanner(url, timeoutMs).open();
   try {
     for (const piece of pieces) await scanning.write(piece);
     return await scanning.verdict();
@@ -61,12 +61,12 @@ describe('the scanner', () => {
   });
 
   test.each([
-    ['an error of the daemon', (_: string) => 'INSTREAM size limit exceeded. ERROR\0'],
+    ['an error of the daemon', (_: string) => 'Error writing to temporary file. ERROR\0'],
     ['half an answer', (_: string) => 'stream:'],
     ['no answer, and the end', (_: string) => ''],
     ['silence', (_: string) => null],
   ])('takes %s for no verdict', async (_, reply) => {
-    const url = await listen(makeVirusDaemon(reply));
+    const url = await listen(makeVirusDaemon({ reply }));
     await expect(scan(url, [Buffer.from('x')], 300)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
@@ -74,5 +74,31 @@ describe('the scanner', () => {
     const url = await listen(makeVirusDaemon());
     servers.pop()?.close();
     await expect(scan(url, [Buffer.from('x')])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('refuses what is larger than it takes, also when it hangs up in the middle', async () => {
+    const url = await listen(makeVirusDaemon({ maxBytes: 100_000 }));
+    const pieces = (count: number) => Array.from({ length: count }, () => Buffer.alloc(50_000));
+    expect(await scan(url, pieces(2))).toBe('clean');
+    expect(await scan(url, pieces(3))).toBe('refused');
+    expect(await scan(url, pieces(200))).toBe('refused');
+  });
+
+  test('refuses what it has looked at in part only', async () => {
+    const found = 'Heuristics.Limits.Exceeded.MaxFileSize FOUND';
+    const url = await listen(makeVirusDaemon({ reply: () => `stream: ${found}\0` }));
+    expect(await scan(url, [Buffer.from('x')])).toBe('refused');
+  });
+
+  test('says beforehand whether it is there', async () => {
+    const url = await listen(makeVirusDaemon());
+    await makeScanner(url, 5_000).ping();
+    servers.pop()?.close();
+    const gone = { code: 'UNAVAILABLE' };
+    await expect(makeScanner(url, 5_000).ping()).rejects.toMatchObject(gone);
+    const others = await listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\n')));
+    await expect(makeScanner(others, 5_000).ping()).rejects.toMatchObject(gone);
+    const silent = await listen(createServer(() => {}));
+    await expect(makeScanner(silent, 300).ping()).rejects.toMatchObject(gone);
   });
 });

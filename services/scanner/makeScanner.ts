@@ -1,19 +1,27 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { RowhouseError } from '../../platform/errors/registry.ts';
+
+/** What a scanner says of bytes; `refused` where it will not look at so many, ever. */
+export type ScanVerdict = 'clean' | 'infected' | 'refused';
 
 /** One look of the scanner at a stream of bytes. */
 export type Scan = {
-  /** Resolves when the scanner can take more. */
+  /** Resolves when the scanner can take more, or has said already what it has to say. */
   write(bytes: Buffer): Promise<void>;
   /** All bytes were written. @throws RowhouseError `UNAVAILABLE` when the scanner gives no verdict. */
-  verdict(): Promise<'clean' | 'infected'>;
+  verdict(): Promise<ScanVerdict>;
   /** Ends it, whatever its state. */
   close(): void;
 };
 
-/** Opens a scan where a virus scanner is configured. */
-export type Scanner = () => Promise<Scan>;
+/** A virus scanner. */
+export type Scanner = {
+  /** @throws RowhouseError `UNAVAILABLE` where it does not answer: a scan would get no verdict. */
+  ping(): Promise<void>;
+  open(): Promise<Scan>;
+};
 
 /**
  * Makes the scanner that asks a ClamAV daemon, by its command INSTREAM.
@@ -22,45 +30,78 @@ export type Scanner = () => Promise<Scan>;
  * @param timeoutMs for the connection, for each write and for the verdict.
  */
 export function makeScanner(url: string, timeoutMs: number): Scanner {
-  return async () => {
-    const socket = dial(url);
-    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('the scanner is silent')));
-    let answer = '';
-    socket.setEncoding('utf8').on('data', (text: string) => {
-      answer += text;
-    });
-    const ended = new Promise((resolve) => socket.once('close', resolve));
-    // Whoever writes or asks for the verdict hears of it.
-    let failure: Error | undefined;
-    socket.on('error', (error) => {
-      failure = error;
-    });
+  return {
+    async ping() {
+      const { send, answered, close } = call(url, timeoutMs);
+      try {
+        await send(Buffer.from('zPING\0'));
+        const text = await answered();
+        if (text !== 'PONG') throw away(unknownAnswer(text));
+      } finally {
+        close();
+      }
+    },
+    async open() {
+      const { send, answered, close } = call(url, timeoutMs);
+      await send(Buffer.from('zINSTREAM\0'));
+      return {
+        async write(bytes) {
+          // So that an answer that came meanwhile is read before a write to who hung up fails.
+          await setImmediate();
+          const length = Buffer.alloc(4);
+          length.writeUInt32BE(bytes.length);
+          if (bytes.length > 0) await send(Buffer.concat([length, bytes]));
+        },
+        async verdict() {
+          await send(Buffer.alloc(4));
+          return verdictOf(await answered());
+        },
+        close,
+      };
+    },
+  };
+}
 
-    async function send(bytes: Buffer): Promise<void> {
+/** One connection to the daemon, which ends with its answer. */
+function call(url: string, timeoutMs: number) {
+  const socket = dial(url);
+  socket.setTimeout(timeoutMs, () => socket.destroy(new Error('the scanner is silent')));
+  let answer = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    answer += text;
+  });
+  const ended = new Promise((resolve) => socket.once('close', resolve));
+  // Whoever sends or waits for the answer hears of it.
+  let failure: Error | undefined;
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  return {
+    async send(bytes: Buffer): Promise<void> {
+      // It answers before it has read all, and hangs up, where it wants no more.
+      if (answer !== '') return;
       if (failure || socket.destroyed) throw away(failure);
       if (socket.write(bytes)) return;
       await Promise.race([once(socket, 'drain').catch(() => {}), ended]);
-      if (failure) throw away(failure);
-    }
-
-    await send(Buffer.from('zINSTREAM\0'));
-    return {
-      async write(bytes) {
-        const length = Buffer.alloc(4);
-        length.writeUInt32BE(bytes.length);
-        if (bytes.length > 0) await send(Buffer.concat([length, bytes]));
-      },
-      async verdict() {
-        await send(Buffer.alloc(4));
-        await ended;
-        const text = answer.replace(/\0$/, '').trim();
-        if (text.endsWith(' FOUND')) return 'infected';
-        if (text === 'stream: OK') return 'clean';
-        throw away(failure ?? new Error(`the scanner says: ${text.slice(0, 200)}`));
-      },
-      close: () => socket.destroy(),
-    };
+      if (failure && answer === '') throw away(failure);
+    },
+    async answered(): Promise<string> {
+      await ended;
+      if (answer === '') throw away(failure);
+      return answer.replace(/\0$/, '').trim();
+    },
+    close: () => void socket.destroy(),
   };
+}
+
+/** The protocol has no codes: these texts are its answers. */
+function verdictOf(text: string): ScanVerdict {
+  if (text === 'stream: OK') return 'clean';
+  // By `StreamMaxLength`; or by another limit, where `AlertExceedsMax` has it told.
+  if (text.startsWith('INSTREAM size limit exceeded')) return 'refused';
+  if (/^stream: Heuristics\.Limits\.Exceeded\S* FOUND$/.test(text)) return 'refused';
+  if (text.endsWith(' FOUND')) return 'infected';
+  throw away(unknownAnswer(text));
 }
 
 function dial(url: string): Socket {
@@ -69,4 +110,5 @@ function dial(url: string): Socket {
   return connect(Number(port), hostname);
 }
 
+const unknownAnswer = (text: string) => new Error(`the scanner says: ${text.slice(0, 200)}`);
 const away = (cause: unknown) => new RowhouseError('UNAVAILABLE', { cause });

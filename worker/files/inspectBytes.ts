@@ -25,7 +25,7 @@ const sniffedBytes = 4_100;
  * @param object as the store describes what lies under `key`.
  */
 export async function inspectBytes(
-  { storage, scan }: FileServices,
+  { storage, scanner }: FileServices,
   key: string,
   object: StoredObject,
   declared: Declared,
@@ -42,9 +42,9 @@ export async function inspectBytes(
 
   const isImage = declared.contentType.startsWith('image/');
   const headBytes = isImage ? imageHeadBytes : sniffedBytes;
-  const readAll = object.checksumSha256 === null || scan !== undefined;
+  const readAll = object.checksumSha256 === null || scanner !== undefined;
   const version = object.version;
-  const scanning = await scan?.();
+  const scanning = await scanner?.open();
   try {
     const head =
       readAll || declared.byteSize === 0n
@@ -59,7 +59,9 @@ export async function inspectBytes(
     if (!(await fitsType(head.bytes.subarray(0, sniffedBytes), declared.contentType))) {
       return rejected('UPLOAD_TYPE_MISMATCH');
     }
-    if ((await scanning?.verdict()) === 'infected') return rejected('UPLOAD_INFECTED');
+    const found = await scanning?.verdict();
+    if (found === 'infected') return rejected('UPLOAD_INFECTED');
+    if (found === 'refused') return rejected('UPLOAD_UNVERIFIED');
     return { isAsDeclared: true, ...(isImage ? imageSizeOf(head.bytes) : noSize) };
   } finally {
     scanning?.close();

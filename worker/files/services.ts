@@ -5,5 +5,5 @@ import type { Storage } from '../../services/storage/openStorage.ts';
 export type FileServices = {
   storage: Storage;
   /** Absent where no virus scanner is configured. */
-  scan?: Scanner | undefined;
+  scanner?: Scanner | undefined;
 };

@@ -82,7 +82,7 @@ async function findOut(services: FileServices, file: File, signal: AbortSignal):
 }
 
 async function lookAt(services: FileServices, file: File, signal: AbortSignal): Promise<Found> {
-  const { storage } = services;
+  const { storage, scanner } = services;
   const isJoined = await joinParts(services, file, signal);
   const incoming = isJoined ? await storage.head(file.incoming_key, signal) : null;
   if (!incoming) {
@@ -99,19 +99,32 @@ async function lookAt(services: FileServices, file: File, signal: AbortSignal): 
     return { verdict: { isAsDeclared: false, error: 'UPLOAD_TYPE_MISMATCH' } };
   }
 
+  // Nor are they moved for a scanner that is away.
+  await scanner?.ping();
+
   const key = `${file.object_prefix}${randomUUID()}`;
   const to = { key, contentType: file.content_type };
-  await storage.copy({ ...incoming, key: file.incoming_key }, to, signal);
-  const object = await storage.head(key, signal);
-  if (!object) throw new RowhouseError('CONFLICT');
-  const declared = {
-    contentType: file.content_type,
-    byteSize: file.byte_size,
-    checksumSha256: file.checksum_sha256,
-  };
-  const verdict = await inspectBytes(services, key, object, declared, signal);
-  return { verdict, key, version: object.version, etag: object.etag };
+  try {
+    await storage.copy({ ...incoming, key: file.incoming_key }, to, signal);
+    const object = await storage.head(key, signal);
+    if (!object) throw new RowhouseError('CONFLICT');
+    const declared = {
+      contentType: file.content_type,
+      byteSize: file.byte_size,
+      checksumSha256: file.checksum_sha256,
+    };
+    const verdict = await inspectBytes(services, key, object, declared, signal);
+    return { verdict, key, version: object.version, etag: object.etag };
+  } catch (error) {
+    // Each try makes a copy, and there may be many for days. Should this fail, or the copy come
+    // later, the reconciliation finds it.
+    await storage.remove(key, AbortSignal.timeout(removeWithinMs)).catch(() => {});
+    throw error;
+  }
 }
+
+/** How long a try that failed may take to tidy up, also while the process stops. */
+const removeWithinMs = 5_000;
 
 /** Joins what was uploaded in parts. False where a part is not there, or not as the client said. */
 async function joinParts(
