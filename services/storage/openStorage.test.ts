@@ -40,9 +40,11 @@ function trickle(response: ServerResponse, piece: string, times: number): void {
   }, 100);
 }
 
-async function readAll(): Promise<string> {
+type ReadOptions = Parameters<Storage['read']>[1];
+
+async function readAll(options?: ReadOptions): Promise<string> {
   const pieces: Buffer[] = [];
-  for await (const piece of storage.read('key')) pieces.push(piece);
+  for await (const piece of storage.read('key', options)) pieces.push(piece);
   return Buffer.concat(pieces).toString();
 }
 
@@ -73,6 +75,38 @@ describe('reading an object', () => {
   test('ends when nobody answers', async () => {
     await open(() => {});
     await expect(readAll()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
+describe('reading an object whose head was seen', () => {
+  const seen = { byteSize: 8n, etag: '"one"', version: null };
+  /** Without a length: nobody notices when the end comes early. */
+  const answer = (etag: string | undefined, text: string) =>
+    open((response) => {
+      response.writeHead(200, { 'Transfer-Encoding': 'chunked', ...(etag && { ETag: etag }) });
+      response.end(text);
+    });
+
+  test.each(['"one"', 'one', 'W/"one"'])('gives its bytes, by the tag %s', async (etag) => {
+    await answer(etag, 'x'.repeat(8));
+    expect(await readAll({ seen })).toBe('x'.repeat(8));
+  });
+
+  test('gives as many of the first as there are', async () => {
+    await answer('"one"', 'xxx');
+    expect(await readAll({ seen, first: 3 })).toBe('xxx');
+    expect(await readAll({ seen: { ...seen, byteSize: 3n }, first: 100 })).toBe('xxx');
+  });
+
+  test.each<[string, string | undefined, string, ReadOptions]>([
+    ['another object is answered', '"two"', 'x'.repeat(8), {}],
+    ['nobody says which object it is', undefined, 'x'.repeat(8), {}],
+    ['fewer bytes come, and a clean end', '"one"', 'x'.repeat(7), {}],
+    ['fewer come than were asked for', '"one"', 'xx', { first: 3 }],
+    ['more bytes come', '"one"', 'x'.repeat(9), {}],
+  ])('says nothing of it where %s', async (_, etag, text, options) => {
+    await answer(etag, text);
+    await expect(readAll({ seen, ...options })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 });
 

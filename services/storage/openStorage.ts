@@ -50,7 +50,10 @@ export type Storage = {
   sign: Signer;
   /** Null where there is no such object. */
   head(key: string, signal?: AbortSignal): Promise<StoredObject | null>;
-  /** The bytes, all or the first of them, as they come. */
+  /**
+   * The bytes, all or the first of them, as they come. It ends with `UNAVAILABLE` where they are not
+   * of the object that was seen, or not as many.
+   */
   read(key: string, options?: ReadOptions): AsyncIterable<Buffer>;
   /**
    * Copies the bytes of an object in the store, if it is still as it was seen, and nothing else
@@ -90,7 +93,8 @@ export type Storage = {
 };
 
 type ReadOptions = {
-  version?: string | null;
+  /** The object as its head told of it. */
+  seen?: Pick<StoredObject, 'byteSize' | 'etag' | 'version'>;
   /** Only so many from the start. */
   first?: number;
   signal?: AbortSignal;
@@ -297,15 +301,15 @@ export function openStorage(options: StorageOptions): Storage {
         throw error;
       }
     },
-    async *read(Key, { version, first, signal } = {}) {
-      const { Body } = await call(
+    async *read(Key, { seen, first, signal } = {}) {
+      const { Body, ETag } = await call(
         (abortSignal) =>
           untilAnswered(abortSignal, (ownSignal) =>
             client.send(
               new GetObjectCommand({
                 Bucket,
                 Key,
-                ...(version && { VersionId: version }),
+                ...(seen?.version && { VersionId: seen.version }),
                 ...(first && { Range: `bytes=0-${first - 1}` }),
               }),
               { abortSignal: ownSignal },
@@ -313,7 +317,20 @@ export function openStorage(options: StorageOptions): Storage {
           ),
         { signal, key: Key },
       );
-      if (Body) yield* withoutStalls(Body as Readable, timeoutMs, signal);
+      const body = Body as Readable | undefined;
+      if (seen && plainEtag(ETag) !== plainEtag(seen.etag)) {
+        body?.destroy();
+        throw new RowhouseError('UNAVAILABLE', { cause: new Error('another object was answered') });
+      }
+      let arrived = 0;
+      for await (const piece of body ? withoutStalls(body, timeoutMs, signal) : []) {
+        arrived += piece.length;
+        yield piece;
+      }
+      // Whoever stands between may end a body cleanly, and too early.
+      if (seen && arrived !== Math.min(Number(seen.byteSize), first ?? Number.POSITIVE_INFINITY)) {
+        throw new RowhouseError('UNAVAILABLE', { cause: new Error('not all bytes arrived') });
+      }
     },
     async copy(source, to, signal) {
       const byteSize = Number(source.byteSize);
@@ -406,6 +423,9 @@ export function openStorage(options: StorageOptions): Storage {
     close: () => client.destroy(),
   };
 }
+
+/** Quoted or not, weak or not: who stands between may change that. */
+const plainEtag = (etag: string | undefined) => etag?.replace(/^W\//, '').replaceAll('"', '');
 
 /** The time limit of a call is for its answer: the body may take longer than that. */
 async function untilAnswered<Result>(

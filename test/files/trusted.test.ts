@@ -106,6 +106,17 @@ test('a type that its first bytes do not have is told by the few that are read',
   expect(verdict).toEqual({ isAsDeclared: false, error: 'UPLOAD_TYPE_MISMATCH' });
 });
 
+test.each(['FULL_OBJECT', 'none'] as const)(
+  'of a file nothing is said by the bytes of another object, its checksum being %s',
+  async (checksum) => {
+    store.checksum = checksum;
+    const { key, object } = await look(bytes);
+    const seen = { ...object, etag: '"another"' };
+    const verdict = inspectBytes({ storage }, key, seen, declared, new AbortController().signal);
+    await expect(verdict).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  },
+);
+
 test('a copy is made to no key that is taken', async () => {
   const { key, source } = await look(bytes);
   const again = storage.copy({ ...source, key: 'incoming/x' }, { key, contentType });

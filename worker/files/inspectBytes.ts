@@ -43,18 +43,14 @@ export async function inspectBytes(
   const isImage = declared.contentType.startsWith('image/');
   const headBytes = isImage ? imageHeadBytes : sniffedBytes;
   const readAll = object.checksumSha256 === null || scanner !== undefined;
-  const version = object.version;
   const scanning = await scanner?.open();
   try {
     const head =
       readAll || declared.byteSize === 0n
-        ? await readWhole(storage.read(key, { version, signal }), headBytes, scanning)
-        : await readHead(storage.read(key, { version, signal, first: headBytes }));
-    if (head.checksumSha256 !== undefined) {
-      if (head.byteSize !== declared.byteSize) return rejected('UPLOAD_SIZE_MISMATCH');
-      if (head.checksumSha256 !== declared.checksumSha256) {
-        return rejected('UPLOAD_CHECKSUM_MISMATCH');
-      }
+        ? await readWhole(storage.read(key, { seen: object, signal }), headBytes, scanning)
+        : await readHead(storage.read(key, { seen: object, signal, first: headBytes }));
+    if (head.checksumSha256 !== undefined && head.checksumSha256 !== declared.checksumSha256) {
+      return rejected('UPLOAD_CHECKSUM_MISMATCH');
     }
     if (!(await fitsType(head.bytes.subarray(0, sniffedBytes), declared.contentType))) {
       return rejected('UPLOAD_TYPE_MISMATCH');
@@ -76,7 +72,7 @@ export function isSameType(one: string, other: string): boolean {
   return normal(one) === normal(other);
 }
 
-type Head = { bytes: Buffer; byteSize?: bigint; checksumSha256?: string };
+type Head = { bytes: Buffer; checksumSha256?: string };
 
 async function readHead(pieces: AsyncIterable<Buffer>): Promise<Head> {
   const head: Buffer[] = [];
@@ -92,10 +88,8 @@ async function readWhole(
   const hash = createHash('sha256');
   const head: Buffer[] = [];
   let headLength = 0;
-  let byteSize = 0n;
   for await (const piece of pieces) {
     hash.update(piece);
-    byteSize += BigInt(piece.length);
     if (headLength < headBytes) {
       // A copy: a slice would keep the whole piece.
       const part = Buffer.from(piece.subarray(0, headBytes - headLength));
@@ -104,5 +98,5 @@ async function readWhole(
     }
     await scanning?.write(piece);
   }
-  return { bytes: Buffer.concat(head), byteSize, checksumSha256: hash.digest('base64') };
+  return { bytes: Buffer.concat(head), checksumSha256: hash.digest('base64') };
 }
