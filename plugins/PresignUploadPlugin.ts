@@ -3,7 +3,8 @@ import { access, context, type ObjectStep, object } from 'postgraphile/grafast';
 import { extendSchema } from 'postgraphile/utils';
 import { notAllowed } from '../platform/errors/registry.ts';
 import type { SignedRequest } from '../services/storage/makeSigner.ts';
-import { makeReadNodeId, required } from './uploads.ts';
+import { longestUploadSeconds } from '../services/storage/slowestRate.ts';
+import { makeReadNodeId, required, type UploadLimits } from './uploads.ts';
 
 /** `presignUpload`: declares a file, and answers a request that uploads exactly that file. */
 export const PresignUploadPlugin = extendSchema((build) => {
@@ -92,7 +93,7 @@ export const PresignUploadPlugin = extendSchema((build) => {
         """
         headers: [HttpHeader!]!
         """
-        Until when the store takes it.
+        Until when the store lets it begin. It may take longer.
         """
         expiresAt: Datetime!
       }
@@ -120,7 +121,7 @@ export const PresignUploadPlugin = extendSchema((build) => {
               files.executor,
               { input: $input, uploads: context().get('uploads') },
               async (client, { input, uploads }) => {
-                const { storage, limits, observe } = required(uploads);
+                const { storage, limits, urlTtlSeconds, observe } = required(uploads);
                 const { fileName, contentType, byteSize, checksumSha256, document } =
                   input as Input;
                 const documentId = document == null ? null : readDocumentId(document);
@@ -133,7 +134,7 @@ export const PresignUploadPlugin = extendSchema((build) => {
                     byteSize,
                     checksumSha256,
                     documentId,
-                    JSON.stringify(limits),
+                    JSON.stringify(limitsFor(limits, Number(byteSize))),
                   ],
                 });
                 const [created] = rows;
@@ -146,7 +147,7 @@ export const PresignUploadPlugin = extendSchema((build) => {
                   contentType: contentType.toLowerCase(),
                   byteSize: BigInt(byteSize),
                   checksumSha256,
-                  ttlSeconds: limits.ttlSeconds,
+                  ttlSeconds: urlTtlSeconds,
                 });
                 return { id: created.id, upload: presignedUpload(upload) };
               },
@@ -175,6 +176,15 @@ type Input = {
   document?: string | null;
 };
 type Created = { id: string; incoming_key: string; part_size: string | null };
+
+/**
+ * The store asks when an upload begins, and no more: what began while its URL was valid may take
+ * its time, and the file waits for it.
+ */
+function limitsFor(limits: UploadLimits, byteSize: number): UploadLimits {
+  const mostBytes = Math.min(byteSize, limits.singleMaxBytes);
+  return { ...limits, ttlSeconds: limits.ttlSeconds + longestUploadSeconds(mostBytes) };
+}
 
 /** A signed request as the API's type `PresignedUpload`. */
 export function presignedUpload({ url, method, headers, expiresAt }: SignedRequest) {

@@ -8,7 +8,7 @@ export type Uploads = {
   storage: Pick<Storage, 'sign' | 'startMultipart' | 'abortMultipart'>;
   observe: Observe;
   limits: UploadLimits;
-  /** How long a URL for a part is valid. */
+  /** How long a URL for uploading is valid. */
   urlTtlSeconds: number;
   /** Media types that a browser may show. */
   inlineTypes: readonly string[];
@@ -22,6 +22,7 @@ export type UploadLimits = {
   /** A larger file comes in parts. */
   singleMaxBytes: number;
   partBytes: number;
+  /** When an upload in one piece has to have begun. What it may take comes on top. */
   ttlSeconds: number;
   multipartTtlSeconds: number;
   quotaBytes: number;

@@ -368,9 +368,10 @@ export const settings = {
     section: 'Uploads',
     kind: wholeNumber(1, 43_200),
     default: '900',
-    meaning: 'How long a URL for uploading is valid, and an upload waits to be finalized.',
+    meaning:
+      'How long a URL for uploading is valid: when an upload has to begin. It waits to be finalized for as long, and a minute, and as its bytes take at 64 KB/s.',
     unit: 's',
-    tradeOff: 'Longer suits slow lines; quota is held for as long.',
+    tradeOff: 'Longer suits who begins late; quota is held for as long.',
     reveal: 'value',
     requiredBy: [],
   },
@@ -379,7 +380,8 @@ export const settings = {
     section: 'Uploads',
     kind: wholeNumber(1, 604_800),
     default: '86400',
-    meaning: 'How long an upload in parts waits to be completed.',
+    meaning:
+      'How long an upload in parts may take, from its declaration until it is completed. The default is enough for 5 GB at 64 KB/s.',
     unit: 's',
     tradeOff:
       'The bucket keeps what comes in three days longer than this: after a change run `npm run storage:setup` again, or tell the Terraform.',

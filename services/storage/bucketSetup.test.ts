@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { bucketSetup } from './bucketSetup.ts';
 import { openStorage } from './openStorage.ts';
+import { longestUploadSeconds } from './slowestRate.ts';
 
 const steps = bucketSetup('uploads', ['https://app.example.com'], 86_400);
 const inputOf = (call: string) => JSON.stringify(steps.find((step) => step.call === call)?.input);
@@ -28,6 +29,12 @@ test.each([
   const rules = JSON.stringify(bucketSetup('uploads', [], seconds));
   expect(rules).toContain(`"Expiration":{"Days":${days}}`);
   expect(rules).toContain(`"DaysAfterInitiation":${days}}`);
+});
+
+test('the four days that are always kept outlast any upload in one piece, and two days of verifying', () => {
+  // The most that the settings allow.
+  const [ttlSeconds, byteSize] = [43_200, 5 * 1024 ** 3];
+  expect((ttlSeconds + longestUploadSeconds(byteSize)) / 86_400 + 2).toBeLessThan(4);
 });
 
 test('nothing is left for ever of a file that was deleted', () => {

@@ -19,6 +19,7 @@ import { RowhouseError } from '../../platform/errors/registry.ts';
 import { makeCaller } from './makeCaller.ts';
 import { makeSigner, type Signer } from './makeSigner.ts';
 import { isMissing } from './StorageError.ts';
+import { slowestRate } from './slowestRate.ts';
 
 /** An object as the store describes it. */
 export type StoredObject = {
@@ -123,9 +124,8 @@ export type StorageOptions = {
 /** The largest object that S3 copies in one call, and the parts of those that are larger. */
 const largestCopy = { whole: 5 * 1024 ** 3, part: 1024 ** 3 };
 
-/** Bytes per second: what is slower, within a store and from it, counts as standing still. */
+/** Bytes per second: what is slower within a store counts as standing still. */
 const slowestCopy = 8 * 1024 ** 2;
-const slowestRead = 64 * 1024;
 
 /** Opens the bucket of uploads. Asks nobody. */
 export function openStorage(options: StorageOptions): Storage {
@@ -460,7 +460,7 @@ async function* withoutStalls(
     for await (const piece of body as AsyncIterable<Buffer>) {
       // Whoever reads may take their time.
       clearTimeout(timer);
-      const earnedMs = (piece.length / slowestRead) * 1000;
+      const earnedMs = (piece.length / slowestRate) * 1000;
       patienceMs = Math.min(timeoutMs, patienceMs - (performance.now() - askedMs) + earnedMs);
       yield piece;
       askedMs = performance.now();

@@ -2,6 +2,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { Command } from 'commander';
 import { loadConfigOrExit } from '../../platform/config/loadConfigOrExit.ts';
 import { bucketSetup } from './bucketSetup.ts';
+import { longestUploadSeconds } from './slowestRate.ts';
 
 /** `npm run storage:setup`: gives the bucket of uploads what it needs. */
 
@@ -28,11 +29,12 @@ const client = new S3Client({
 if (corsOrigins.length === 0) {
   process.stderr.write('CORS_ORIGINS is empty: pages in browsers will not be able to upload.\n');
 }
-const longestUploadSeconds = Math.max(config.uploadUrlTtlSeconds, config.uploadMultipartTtlSeconds);
+const { uploadUrlTtlSeconds, uploadSingleMaxBytes, uploadMultipartTtlSeconds } = config;
+const wholeSeconds = uploadUrlTtlSeconds + longestUploadSeconds(uploadSingleMaxBytes);
 for (const { call, why, input, send } of bucketSetup(
   s3BucketUploads,
   corsOrigins,
-  longestUploadSeconds,
+  Math.max(wholeSeconds, uploadMultipartTtlSeconds),
 )) {
   process.stdout.write(`${call}: ${why}\n`);
   if (dryRun) {

@@ -20,6 +20,20 @@ test('makes a file ready that arrived as it was declared, and hands out the same
   expect(response.headers.get('x-content-type-options')).toBe('nosniff');
 });
 
+test('waits longer than its URL is valid, by what its bytes may take on a slow line', async () => {
+  const waits = async (byteSize: number) => {
+    const { file, upload } = await ground.presign(bytes, { byteSize: String(byteSize) });
+    return (Date.parse(file.expiresAt) - Date.parse(upload.expiresAt)) / 1000;
+  };
+  // 64 KB/s and a minute; clocks of API and database may differ by a little.
+  for (const [byteSize, seconds] of [
+    [17, 61],
+    [64 * 1024 ** 2, 1_084],
+  ] as const) {
+    expect(Math.abs((await waits(byteSize)) - seconds)).toBeLessThan(20);
+  }
+});
+
 test('is watched without its name: by logs, and by the metrics of API and worker', async () => {
   const fileName = 'the-secret-of-acme.txt';
   await ground.upload(bytes, { fileName });

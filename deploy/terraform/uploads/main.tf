@@ -25,7 +25,8 @@ variable "multipart_ttl_seconds" {
 }
 
 locals {
-  # As long as an upload may take, two days to verify it, and one more.
+  # As long as an upload may take, two days to verify it, and one more: the day and a half that the
+  # longest upload in one piece may take is always in it.
   kept_days = ceil(var.multipart_ttl_seconds / 86400) + 3
 }
 
