@@ -1,14 +1,24 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type FileGround, openFileGround, put } from '../support/files.ts';
+import { type HonestStore, openHonestStore } from '../support/honestStore.ts';
 import { until } from '../support/until.ts';
 import { raceAroundFinalize } from './storms.ts';
 
 let ground: FileGround;
+let store: HonestStore;
 beforeAll(async () => {
-  ground = await openFileGround();
+  ground = await openFileGround({}, async (endpoint) => {
+    store = await openHonestStore(endpoint);
+    // Which it reads objects for, and they are replaced here meanwhile.
+    store.checksum = 'none';
+    return store.url;
+  });
   await ground.startWorker();
 });
-afterAll(() => ground.close());
+afterAll(async () => {
+  await ground.close();
+  await store.close();
+});
 
 const bytes = Buffer.from('Sell more anvils.');
 const others = Buffer.from('Sell less anvils.');
@@ -149,6 +159,20 @@ test('the reconciliation tells operators of a ready file whose object is gone', 
     ({ fileId, level }) => level === 'error' && fileId === rowId(id),
   );
   expect(line.msg).toContain('gone');
+});
+
+test('the reconciliation tells operators of a ready file that has another version than was verified', async () => {
+  store.versionOf = () => 'first';
+  const ids = [(await ground.upload(bytes)).id, (await ground.upload(bytes)).id].map(rowId);
+  await ground.idle();
+  store.versionOf = (url) => (url.includes(ids[1] ?? '') ? 'second' : 'first');
+  await run('files__reconcile');
+  store.versionOf = undefined;
+  const isTold = (id: string | undefined) => (line: { level?: unknown; fileId?: unknown }) =>
+    line.level === 'error' && line.fileId === id;
+  await ground.worker.line(isTold(ids[1]));
+  // Which was looked at before.
+  expect(ground.worker.lines.filter(isTold(ids[0]))).toEqual([]);
 });
 
 test('the reconciliation resumes a file whose job was dropped', async () => {

@@ -12,6 +12,8 @@ export type HonestStore = {
   forget(): void;
   /** The kind of checksum that it reports: of all bytes, of the parts' checksums, or none. */
   checksum: 'FULL_OBJECT' | 'COMPOSITE' | 'none';
+  /** The newest version of what a URL names, where the store is to seem to keep versions. */
+  versionOf: ((url: string) => string) | undefined;
   close(): Promise<void>;
 };
 
@@ -58,6 +60,9 @@ export async function openHonestStore(target: string): Promise<HonestStore> {
         : `${sha256(sha256(bytes)).toString('base64')}-1`;
       told['x-amz-checksum-type'] = way.checksum;
     }
+    if (method === 'HEAD' && way.versionOf) {
+      told['x-amz-version-id'] = way.versionOf(request.url ?? '');
+    }
     response.writeHead(answer.statusCode ?? 502, told);
     answer.on('data', (piece: Buffer) => {
       sentBytes += piece.length;
@@ -77,6 +82,7 @@ export async function openHonestStore(target: string): Promise<HonestStore> {
       sentBytes = 0;
     },
     checksum: 'FULL_OBJECT',
+    versionOf: undefined,
     async close() {
       server.closeAllConnections();
       server.close();

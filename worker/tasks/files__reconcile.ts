@@ -56,13 +56,22 @@ export function makeFilesReconcile({ storage }: FileServices): Task {
 type Round = Pick<FileServices, 'storage'> &
   Pick<TaskContext, 'signal' | 'log'> & { ask: Ask; isOld(at: Date): boolean };
 type Ask = <Row extends object>(sql: string, ...values: unknown[]) => Promise<Row[]>;
-type ReadyFile = { org_id: string; id: string; object_key: string; byte_size: string };
+type ReadyFile = {
+  org_id: string;
+  id: string;
+  object_key: string;
+  object_version: string | null;
+  byte_size: string;
+};
 
 async function findLost({ ask, storage, signal, log }: Round): Promise<number> {
   let lost = 0;
-  const isThere = async ({ object_key: key, byte_size }: ReadyFile) => {
+  const isThere = async ({ object_key: key, object_version: version, byte_size }: ReadyFile) => {
     const found = await storage.head(key, signal);
-    return found ? found.byteSize === BigInt(byte_size) : isListed(storage, key, signal);
+    if (!found) return isListed(storage, key, signal);
+    // Under another one, the version that is pinned is gone, or will be by the bucket's lifecycle.
+    const isPinned = version === null || found.version === null || found.version === version;
+    return isPinned && found.byteSize === BigInt(byte_size);
   };
   for (let looked = 0; looked < maxPerRun; looked += batchSize) {
     const files = await ask<ReadyFile>(
