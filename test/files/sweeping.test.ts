@@ -23,12 +23,6 @@ afterAll(async () => {
 const bytes = Buffer.from('Sell more anvils.');
 const others = Buffer.from('Sell less anvils.');
 
-/** Has a job by the clock run now. */
-async function run(task: string, payload: object = {}): Promise<void> {
-  await ground.database.superuser.query('select graphile_worker.add_job($1, $2)', [task, payload]);
-  await ground.idle();
-}
-
 const rowId = (id: string) => JSON.parse(Buffer.from(id, 'base64').toString())[1] as string;
 
 test('a deleted file leaves nothing in the store', async () => {
@@ -64,14 +58,10 @@ test('a file deleted while it is verified leaves nothing either', async () => {
 test('uploads that nobody finalizes expire, free what they used, and leave nothing', async () => {
   const { file, upload } = await ground.presign(bytes);
   await put(upload, bytes);
-  await run('files__expire');
+  await ground.run('files__expire');
   expect(await ground.keys()).toHaveLength(1);
-  await ground.database.superuser.query(
-    `set session_replication_role = replica;
-     update app_public.files set expires_at = now() - interval '1 second' where id = '${rowId(file.id)}';
-     set session_replication_role = origin`,
-  );
-  await run('files__expire');
+  await ground.makeLate(file.id);
+  await ground.run('files__expire');
   expect(await ground.settled(file.id)).toMatchObject({
     status: 'EXPIRED',
     error: 'UPLOAD_EXPIRED',
@@ -100,9 +90,9 @@ test('the reconciliation deletes what no row wants, once it is old enough, and n
   ];
   const foreign = ['backup/notes.txt', 'files/readme.txt'];
   for (const key of [...left, ...foreign]) await putUnsigned(key);
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   expect(await ground.keys()).toEqual([...wanted, ...left, ...foreign].sort());
-  await run('files__reconcile', { minAgeSeconds: 0 });
+  await ground.run('files__reconcile', { minAgeSeconds: 0 });
   expect(await ground.keys()).toEqual([...wanted, ...foreign].sort());
   for (const key of foreign) await ground.storage.remove(key);
 });
@@ -121,15 +111,15 @@ test('the reconciliation gives up uploads in parts that nobody will complete, an
   ];
   const begin = (key: string) => ground.storage.startMultipart(key, 'text/plain');
   for (const key of [...left, keyOf(fresh), 'backup/x']) await begin(key);
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   expect(await ground.begunUploads()).toHaveLength(6);
-  await run('files__reconcile', { minAgeSeconds: 0 });
+  await ground.run('files__reconcile', { minAgeSeconds: 0 });
   const wanted = ['backup/x', keyOf(kept), keyOf(fresh)].sort();
   expect(await ground.begunUploads()).toEqual(wanted);
   for (const made of [kept, fresh]) {
     await ground.mutate('abortUpload', { id: made.file.id }, 'file { id }');
   }
-  await run('files__reconcile', { minAgeSeconds: 0 });
+  await ground.run('files__reconcile', { minAgeSeconds: 0 });
   expect(await ground.begunUploads()).toEqual(['backup/x']);
 });
 
@@ -142,10 +132,10 @@ test('the reconciliation goes on where an earlier one was cut short, and then be
   await ground.database.superuser.query('update app_private.file_patrol set swept_key = $1', [
     'files/org_zzz/x',
   ]);
-  await run('files__reconcile', { minAgeSeconds: 0 });
+  await ground.run('files__reconcile', { minAgeSeconds: 0 });
   expect(await ground.keys()).toEqual(expect.arrayContaining([orphans[0]]));
   expect(await ground.keys()).not.toContain(orphans[1]);
-  await run('files__reconcile', { minAgeSeconds: 0 });
+  await ground.run('files__reconcile', { minAgeSeconds: 0 });
   expect(await ground.keys()).not.toContain(orphans[0]);
 });
 
@@ -154,7 +144,7 @@ test('the reconciliation tells operators of a ready file whose object is gone', 
   await ground.idle();
   const keys = await ground.keys();
   await ground.storage.remove(keys.find((key) => key.includes(rowId(id))) ?? '');
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   const line = await ground.worker.line(
     ({ fileId, level }) => level === 'error' && fileId === rowId(id),
   );
@@ -166,7 +156,7 @@ test('the reconciliation tells operators of a ready file that has another versio
   const ids = [(await ground.upload(bytes)).id, (await ground.upload(bytes)).id].map(rowId);
   await ground.idle();
   store.versionOf = (url) => (url.includes(ids[1] ?? '') ? 'second' : 'first');
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   store.versionOf = undefined;
   const isTold = (id: string | undefined) => (line: { level?: unknown; fileId?: unknown }) =>
     line.level === 'error' && line.fileId === id;
@@ -183,7 +173,7 @@ test('the reconciliation resumes a file whose job was dropped', async () => {
      update app_public.files set status = 'FINALIZING', updated_at = now() - interval '2 hours' where id = '${rowId(file.id)}';
      set session_replication_role = origin`,
   );
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   expect((await ground.settled(file.id)).status).toBe('READY');
 });
 
@@ -200,7 +190,7 @@ test('a file whose job used up its attempts while the store was away goes on', a
      where key like 'files__finalize:%'`,
   );
   await ground.startWorker();
-  await run('files__reconcile');
+  await ground.run('files__reconcile');
   expect((await ground.settled(file.id)).status).toBe('READY');
 });
 

@@ -32,6 +32,10 @@ export type FileGround = {
   settled(id: string, withinMs?: number): Promise<FileRow>;
   /** Waits until no job is left to do. */
   idle(): Promise<void>;
+  /** Has a job by the clock run now, and waits until no job is left to do. */
+  run(task: string, payload?: object): Promise<void>;
+  /** Has the time of an upload be over. The clock cannot be moved; the row can, by somebody whom no trigger binds. */
+  makeLate(id: string): Promise<void>;
   /** Keys of all objects. */
   keys(): Promise<string[]>;
   /** Keys of uploads in parts that were begun, and neither completed nor given up. */
@@ -158,6 +162,18 @@ export async function openFileGround(
       } catch (cause) {
         throw new Error(`Jobs are left: ${JSON.stringify(await waiting())}`, { cause });
       }
+    },
+    async run(task, payload = {}) {
+      await database.superuser.query('select graphile_worker.add_job($1, $2)', [task, payload]);
+      await ground.idle();
+    },
+    async makeLate(id) {
+      const rowId = JSON.parse(Buffer.from(id, 'base64').toString())[1];
+      await database.superuser.query(
+        `set session_replication_role = replica;
+         update app_public.files set expires_at = now() - interval '1 second' where id = '${rowId}';
+         set session_replication_role = origin`,
+      );
     },
     async keys() {
       const keys: string[] = [];
