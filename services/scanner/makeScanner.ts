@@ -46,7 +46,8 @@ export function makeScanner(url: string, timeoutMs: number): Scanner {
       await send(Buffer.from('zINSTREAM\0'));
       return {
         async write(bytes) {
-          // So that an answer that came meanwhile is read before a write to who hung up fails.
+          // So that an answer that came meanwhile is read before a write to who hung up fails, and
+          // loses it. Where it comes in that very moment, the next try reads it.
           await setImmediate();
           const length = Buffer.alloc(4);
           length.writeUInt32BE(bytes.length);
