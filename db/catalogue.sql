@@ -295,6 +295,7 @@ table app_public.files  -- row-level security, forced
   ready_at timestamp with time zone
   created_at timestamp with time zone not null default now()
   updated_at timestamp with time zone not null default now()
+  has_part_checksums boolean
   constraint files_byte_size_check CHECK (((byte_size >= 0) AND (byte_size <= '5497558138880'::bigint)))
   constraint files_checksum_sha256_check CHECK ((checksum_sha256 ~ '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$'::text))
   constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?charset=[a-z0-9_-]+)?$'::text)))
@@ -319,7 +320,7 @@ table app_public.files  -- row-level security, forced
   CREATE STATISTICS app_public.files_org_id_owner_id_stat ON org_id, owner_id FROM app_public.files
   CREATE TRIGGER _100_touch BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__touch()
   CREATE TRIGGER _200_move BEFORE UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__move()
-  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{file_name,checksum_sha256}', '{updated_at,multipart_upload_id,parts,object_key,object_version,object_etag}')
+  CREATE TRIGGER _900_audit AFTER INSERT OR DELETE OR UPDATE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg__audit('org_id', '{id}', '{file_name,checksum_sha256}', '{updated_at,multipart_upload_id,has_part_checksums,parts,object_key,object_version,object_etag}')
   CREATE TRIGGER _900_audit_truncate AFTER TRUNCATE ON app_public.files FOR EACH STATEMENT EXECUTE FUNCTION app_private.tg__audit()
   CREATE TRIGGER _900_follow_delete AFTER DELETE ON app_public.files FOR EACH ROW EXECUTE FUNCTION app_private.tg_files__follow()
   CREATE TRIGGER _900_follow_move AFTER UPDATE OF status ON app_public.files FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app_private.tg_files__follow()
@@ -641,7 +642,7 @@ grant insert (title, body) on app_public.documents to app_user;
 grant update (title, body) on app_public.documents to app_user;
 
 grant delete, select on app_public.files to app_user;
-grant update (status, multipart_upload_id, parts) on app_public.files to app_user;
+grant update (status, multipart_upload_id, parts, has_part_checksums) on app_public.files to app_user;
 
 grant select (org_id, id, user_id, document_id, prompt, max_tokens, status, text, is_cached, error_code, latency_ms, provider, model, prompt_tokens, completion_tokens, started_at, finished_at, created_at, updated_at) on app_public.generations to app_user;
 

@@ -185,22 +185,24 @@ export const MultipartUploadPlugin = extendSchema((build) => {
                 if (!hasChecksums && !hasNone) throw badParts();
 
                 // The store is asked once, between two statements: no transaction is open.
-                let uploadId = file.multipart_upload_id;
-                if (uploadId === null) {
+                let begun = begunUpload(file);
+                if (begun === null) {
                   const { incoming_key: key, content_type: contentType } = file;
-                  const begun = await storage.startMultipart(key, contentType, { hasChecksums });
-                  uploadId = await keepUploadId(client, id, begun);
-                  if (uploadId !== begun) {
+                  const name = await storage.startMultipart(key, contentType, { hasChecksums });
+                  begun = await keepUpload(client, id, { id: name, hasChecksums });
+                  if (begun.id !== name) {
                     // Another request was faster. Should this fail, the sweep does it.
-                    await storage.abortMultipart(key, begun).catch(() => {});
+                    await storage.abortMultipart(key, name).catch(() => {});
                   }
                 }
+                // The store would refuse them. Of what an older version began nobody knows.
+                if ((begun.hasChecksums ?? hasChecksums) !== hasChecksums) throw badParts();
                 const signed = [];
                 for (const { partNumber, checksumSha256 } of parts) {
                   const byteSize = partNumber < shape.count ? shape.size : shape.last;
                   const upload = await storage.sign.part({
                     key: file.incoming_key,
-                    uploadId,
+                    uploadId: begun.id,
                     partNumber,
                     byteSize,
                     checksumSha256: checksumSha256 ?? undefined,
@@ -275,6 +277,7 @@ type OwnFile = {
   byte_size: string;
   part_size: string | null;
   multipart_upload_id: string | null;
+  has_part_checksums: boolean | null;
   incoming_key: string;
   is_late: boolean;
 };
@@ -282,21 +285,30 @@ type OwnFile = {
 /** @throws RowhouseError `NOT_FOUND` where the caller owns no such file. */
 async function ownFile(client: Client, id: string): Promise<OwnFile> {
   const { rows } = await client.query<OwnFile>({
-    text: 'select * from app_hidden.own_upload($1)',
+    text: `select u.*, f.has_part_checksums from app_hidden.own_upload($1) as u
+      join app_public.files as f on f.org_id = app_hidden.current_org_id() and f.id = $1`,
     values: [id],
   });
   if (!rows[0]) throw new RowhouseError('NOT_FOUND');
   return rows[0];
 }
 
-/** Keeps the store's name of an upload, and answers the one that was first. */
-async function keepUploadId(client: Client, id: string, begun: string): Promise<string> {
+/** An upload in parts, by the store's name, and whether its parts come with checksums. */
+type BegunUpload = { id: string; hasChecksums: boolean | null };
+
+const begunUpload = (file: OwnFile): BegunUpload | null =>
+  file.multipart_upload_id === null
+    ? null
+    : { id: file.multipart_upload_id, hasChecksums: file.has_part_checksums };
+
+/** Keeps an upload that was begun, and answers the one that was first. */
+async function keepUpload(client: Client, id: string, begun: BegunUpload): Promise<BegunUpload> {
   await client.query({
-    text: `update app_public.files set multipart_upload_id = $2
+    text: `update app_public.files set multipart_upload_id = $2, has_part_checksums = $3
       where org_id = app_hidden.current_org_id() and id = $1 and multipart_upload_id is null`,
-    values: [id, begun],
+    values: [id, begun.id, begun.hasChecksums],
   });
-  const { multipart_upload_id: kept } = await ownFile(client, id);
+  const kept = begunUpload(await ownFile(client, id));
   if (kept === null) throw new RowhouseError('CONFLICT');
   return kept;
 }

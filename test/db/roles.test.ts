@@ -386,6 +386,7 @@ describe('the roles', () => {
       ].map((column) => `app_user select app_public.generations.${column}`),
       'app_user update app_public.documents.body',
       'app_user update app_public.documents.title',
+      'app_user update app_public.files.has_part_checksums',
       'app_user update app_public.files.multipart_upload_id',
       'app_user update app_public.files.parts',
       'app_user update app_public.files.status',

@@ -180,6 +180,23 @@ describe('is refused', () => {
     });
   });
 
+  test.each([true, false])(
+    'parts that come otherwise than the first ones: those had checksums: %s',
+    async (hadChecksums) => {
+      const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+      const checksumSha256 = declarationOf(bytes).checksumSha256;
+      const part = (partNumber: number, hasChecksum: boolean) => [
+        { partNumber, ...(hasChecksum && { checksumSha256 }) },
+      ];
+      await sign(file.id, part(1, hadChecksums));
+      await expect(sign(file.id, part(2, !hadChecksums))).rejects.toMatchObject({
+        code: 'BAD_USER_INPUT',
+        field: 'parts',
+      });
+      await sign(file.id, part(2, hadChecksums));
+    },
+  );
+
   test('completing with other parts than it has, or an entity tag that is none', async () => {
     const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
     const etag = '"00000000000000000000000000000000"';
