@@ -26,6 +26,9 @@ type SizeFlags = Sizes;
 /** Where figures are kept that the docs quote. */
 const resultsDir = join(import.meta.dirname, 'results');
 
+/** As much as who has millions of rows gives Postgres: else copying pages from the system is what is measured. */
+const largeMemory = { shared_buffers: '2GB' };
+
 const program = new Command('bench')
   .description('Measures Rowhouse beside others that do the same. See docs/performance.md.')
   .showHelpAfterError();
@@ -55,13 +58,16 @@ withSizes(withLoad(compareCommand))
 
 withSizes(withCallers(program.command('network')))
   .description(
-    'latency with a network between the contestants and Postgres; writes bench/results/network.txt',
+    'latency with a network between the contestants and Postgres; writes bench/results/network-<ms>ms.txt',
   )
   .addOption(number('--round-trip <ms>', 'what the network adds to a round trip', 2))
   .action((flags) =>
     onGround(async (ground, progress) => {
       const options = { ...flags, roundTripMs: flags.roundTrip, sizes: sizesOf(flags) };
-      return keepTable('network', await compareNetworks(ground, options, progress));
+      return keepTable(
+        `network-${flags.roundTrip}ms`,
+        await compareNetworks(ground, options, progress),
+      );
     }),
   );
 
@@ -70,11 +76,12 @@ withLoad(program.command('growth'))
     'what more rows and more organizations do to the reads of the bare core; writes bench/results/growth.txt',
   )
   .option('--large', 'up to ten million rows and 100,000 organizations: minutes, and 10 GB of disk')
+  .addOption(number('--rounds <n>', 'rounds', 3))
   .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 3))
   .addOption(patience())
   .addOption(accounting())
   .action((flags) =>
-    onGround(async (ground, progress) => {
+    onGroundWith(largeMemory, async (ground, progress) => {
       const { large, warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
       const options = { ...given, isLarge: large === true, warmUpSeconds, patienceSeconds };
       return keepTable('growth', await compareGrowth(ground, options, progress));
@@ -116,11 +123,16 @@ withSizes(withLoad(program.command('profile'), { connections: 2 }))
 await program.parseAsync();
 
 /** Opens what everything stands on, prints what came out, and closes again, also on Ctrl-C. */
-async function onGround(
+function onGround(work: (ground: Ground, progress: Progress) => Promise<string>): Promise<void> {
+  return onGroundWith({}, work);
+}
+
+async function onGroundWith(
+  settings: Readonly<Record<string, string>>,
   work: (ground: Ground, progress: Progress) => Promise<string>,
 ): Promise<void> {
   const progress = makeProgress();
-  const ground = await openGround(progress);
+  const ground = await openGround(progress, settings);
   // Contestants and load end with this process, and so does Postgres.
   process.once('SIGINT', () => void ground.close().finally(() => process.exit(130)));
   try {

@@ -33,10 +33,16 @@ const dir = join(projectRoot, '.data', 'bench');
 /** Background work would be booked on whoever happens to run. */
 const quiet = { autovacuum: 'off', checkpoint_timeout: '1h', max_wal_size: '8GB' };
 
-/** Starts the lasting Postgres of `.data/bench` and its issuer. */
-export async function openGround(progress: Progress): Promise<Ground> {
+/**
+ * Starts the lasting Postgres of `.data/bench` and its issuer.
+ * @param settings of Postgres, in place of those of development.
+ */
+export async function openGround(
+  progress: Progress,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Ground> {
   progress.say('Starting Postgres');
-  const postgres = await openPostgres({ dir, onProgress: progress.say });
+  const postgres = await openPostgres({ dir, settings, onProgress: progress.say });
   try {
     await withClient(postgres.superuserUrl, async (client) => {
       for (const [name, value] of Object.entries(quiet)) {

@@ -55,6 +55,8 @@ export type PostgresOptions = ({ dir: string; ephemeral?: false } | { ephemeral:
   port?: number;
   /** Passwords by login, in place of random ones. */
   passwords?: Passwords;
+  /** Of Postgres, in place of those of development; for one that is kept. */
+  settings?: Readonly<Record<string, string>>;
   onProgress?: OnProgress;
 };
 
@@ -130,7 +132,7 @@ async function openLasting(options: PostgresOptions & { dir: string }): Promise<
     });
     const logFile = join(dir, logName);
     const plan = { native, data, runDir: socketDir, logFile, port, account, onProgress };
-    const server = await startServer({ ...plan, settings: {} });
+    const server = await startServer({ ...plan, settings: options.settings ?? {} });
     return await makeHandle({ server, lock, port, socketDir, passwords, dir });
   } catch (error) {
     lock.release();
