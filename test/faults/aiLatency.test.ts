@@ -53,30 +53,32 @@ test(
   async () => {
     // Everything is loaded and compiled.
     await measure(undefined);
-    const kinds = faults.map((fault) => ({ fault, well: [] as number[], bad: [] as number[] }));
+    // Everything is loaded and compiled.
+    await measure(undefined);
+    const kinds = faults.map((fault) => ({ fault, pairs: [] as Pair[] }));
     let before = await measure(undefined);
     for (let round = 0; round < rounds; round += 1) {
-      for (const { fault, well, bad } of kinds) {
-        bad.push(...(await measure(fault)));
+      for (const { fault, pairs } of kinds) {
+        const bad = await measure(fault);
         const after = await measure(undefined);
         // Against its neighbours on both sides: what else the machine does changes slowly.
-        well.push(...before, ...after);
+        pairs.push({ bad, well: [...before, ...after] });
         before = after;
       }
     }
-    const ratios = kinds.map(({ fault, well, bad }) => {
-      const [wellMs, badMs] = [p99(well), p99(bad)];
-      const ratio = badMs / wellMs;
-      process.stdout.write(
-        `${nameOf(fault)}: p99 of me ${badMs.toFixed(1)} ms, ${wellMs.toFixed(1)} ms beside it: ${ratio.toFixed(2)} times\n`,
-      );
-      return { name: nameOf(fault), ratio };
+    const ratios = kinds.map(({ fault, pairs }) => {
+      const times = pairs.map((pair) => ratioOf([pair])).toSorted((a, b) => a - b);
+      const name = nameOf(fault);
+      const told = times.map((each) => each.toFixed(2)).join(' ');
+      process.stdout.write(`${name}: ${ratioOf(pairs).toFixed(2)} times the p99 of me (${told})\n`);
+      return { name, ratio: times[times.length >> 1] ?? Number.NaN };
     });
-    const all = p99(kinds.flatMap(({ bad }) => bad)) / p99(kinds.flatMap(({ well }) => well));
+    const all = ratioOf(kinds.flatMap(({ pairs }) => pairs));
     process.stdout.write(`all: ${all.toFixed(2)} times\n`);
     expect(all).toBeLessThanOrEqual(1.1);
-    // The slowest hundredth of a kind is a few requests: so much more alone is no chance.
-    expect(ratios.filter(({ ratio }) => ratio > 1.5)).toEqual([]);
+    // The slowest hundredth comes in bursts, one or two in three seconds, of a machine that does
+    // nothing else: of a single kind, in a few rounds, this much alone can be told.
+    expect(ratios.filter(({ ratio }) => ratio > 2)).toEqual([]);
   },
   rounds * 240_000,
 );
@@ -149,6 +151,12 @@ async function setFault(fault: AiFault | undefined): Promise<void> {
   expect(status).toBe(204);
 }
 
+/** How long requests took, in ms: beside a fault, and before and after it. */
+type Pair = { bad: number[]; well: number[] };
+
+/** The p99 beside a fault divided by that of its neighbours. */
+const ratioOf = (pairs: readonly Pair[]) =>
+  p99(pairs.flatMap(({ bad }) => bad)) / p99(pairs.flatMap(({ well }) => well));
 const p99 = (numbers: readonly number[]) =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * 0.99)] ?? Number.NaN;
 
