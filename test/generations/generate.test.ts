@@ -292,16 +292,17 @@ describe('a document', () => {
     ).toString('base64');
     const bob = await signIn({ user: 'user_bob', org: 'org_acme' });
     const colleagues = await create('Own', 'Own.', bob);
-    const before = ground.ai.calls.length;
+    const prompt = 'Sum up what is not mine.';
     for (const document of [foreign, random, colleagues]) {
       for (const name of ['generate', 'startGeneration'] as const) {
-        await expect(ground.mutate(name, { prompt: 'Sum up.', document })).rejects.toMatchObject({
+        await expect(ground.mutate(name, { prompt, document })).rejects.toMatchObject({
           code: 'BAD_USER_INPUT',
           field: 'document',
         });
       }
     }
-    expect(ground.ai.calls).toHaveLength(before);
+    // A worker may ask for what other tests have left.
+    expect(ground.ai.calls.filter(({ body }) => JSON.stringify(body).includes(prompt))).toEqual([]);
   });
 });
 
