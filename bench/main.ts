@@ -26,7 +26,7 @@ type SizeFlags = Sizes;
 /** Where figures are kept that the docs quote. */
 const resultsDir = join(import.meta.dirname, 'results');
 
-/** As much as who has millions of rows gives Postgres: else copying pages from the system is what is measured. */
+/** As much as who has millions of rows gives Postgres. */
 const largeMemory = { shared_buffers: '2GB' };
 
 const program = new Command('bench')

@@ -53,8 +53,6 @@ test(
   async () => {
     // Everything is loaded and compiled.
     await measure(undefined);
-    // Everything is loaded and compiled.
-    await measure(undefined);
     const kinds = faults.map((fault) => ({ fault, pairs: [] as Pair[] }));
     let before = await measure(undefined);
     for (let round = 0; round < rounds; round += 1) {
