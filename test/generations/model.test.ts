@@ -219,7 +219,9 @@ async function expectBookedOnce(model: Model): Promise<void> {
   expect(rows.filter(({ is_settled }) => !is_settled)).toEqual([]);
   for (const { id, status } of model.values()) {
     const effective = ground.callsOf(id).filter(({ isEffective }) => isEffective).length;
-    expect(effective).toBe(status === 'SUCCEEDED' ? 1 : 0);
+    // Whoever is asking does not see it canceled: the next try of the same call may get the text.
+    const most = status === 'CANCELED' ? [0, 1] : [status === 'SUCCEEDED' ? 1 : 0];
+    expect(most).toContain(effective);
     const cost = rows.find((row) => row.id === rowIdOf(id))?.cost ?? 0;
     expect(cost > 0).toBe(effective === 1);
   }
