@@ -9,11 +9,12 @@ import { until } from '../support/until.ts';
 
 /** What an AI service that is out of order costs callers who want nothing of it. */
 
-const rounds = Number(process.env.AI_LATENCY_ROUNDS ?? 3);
+/** So many tell a single kind to a tenth: a p99 is mostly that of collections of garbage, one in some seconds. */
+const rounds = Number(process.env.AI_LATENCY_ROUNDS ?? 12);
 /** Generations asked for in a second: less than the limit of all calls, should each hang for a try. */
 const generationsPerSecond = 10;
 const mePerSecond = 200;
-const windowMs = 3_000;
+const windowMs = 6_000;
 
 const faults: AiFault[] = [
   { kind: 'hang' },
@@ -52,7 +53,7 @@ test(
   'others are answered as fast while the service hangs, floods or breaks off',
   async () => {
     // Everything is loaded and compiled.
-    await measure(undefined);
+    for (let window = 0; window < 4; window += 1) await measure(undefined);
     const kinds = faults.map((fault) => ({ fault, pairs: [] as Pair[] }));
     let before = await measure(undefined);
     for (let round = 0; round < rounds; round += 1) {
@@ -65,18 +66,14 @@ test(
       }
     }
     const ratios = kinds.map(({ fault, pairs }) => {
-      const times = pairs.map((pair) => ratioOf([pair])).toSorted((a, b) => a - b);
       const name = nameOf(fault);
+      const ratio = ratioOf(pairs);
+      const times = pairs.map((pair) => ratioOf([pair])).toSorted((a, b) => a - b);
       const told = times.map((each) => each.toFixed(2)).join(' ');
-      process.stdout.write(`${name}: ${ratioOf(pairs).toFixed(2)} times the p99 of me (${told})\n`);
-      return { name, ratio: times[times.length >> 1] ?? Number.NaN };
+      process.stdout.write(`${name}: ${ratio.toFixed(2)} times the p99 of me (${told})\n`);
+      return { name, ratio };
     });
-    const all = ratioOf(kinds.flatMap(({ pairs }) => pairs));
-    process.stdout.write(`all: ${all.toFixed(2)} times\n`);
-    expect(all).toBeLessThanOrEqual(1.1);
-    // The slowest hundredth comes in bursts, one or two in three seconds, of a machine that does
-    // nothing else: of a single kind, in a few rounds, this much alone can be told.
-    expect(ratios.filter(({ ratio }) => ratio > 2)).toEqual([]);
+    expect(ratios.filter(({ ratio }) => ratio > 1.1)).toEqual([]);
   },
   rounds * 240_000,
 );
