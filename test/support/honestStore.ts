@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request as send } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type ServerResponse,
+  request as send,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** A way to a store that answers as AWS does where the local one does not. */
@@ -36,7 +41,7 @@ export async function openHonestStore(target: string): Promise<HonestStore> {
   const isTaken = async ({ url: path }: IncomingMessage) =>
     (await fetch(new URL((path ?? '').split('?')[0] ?? '', target), { method: 'HEAD' })).ok;
 
-  const server = createServer(async (request, response) => {
+  const answerTo = async (request: IncomingMessage, response: ServerResponse) => {
     asked.push(`${request.method} ${request.url}`);
     const { method, headers } = request;
     if (
@@ -68,6 +73,10 @@ export async function openHonestStore(target: string): Promise<HonestStore> {
       sentBytes += piece.length;
     });
     answer.pipe(response);
+  };
+  const server = createServer((request, response) => {
+    // Of a worker that was killed while it asked nobody waits for the answer.
+    answerTo(request, response).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
