@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrate } from '../db/migrate.ts';
-import { readSources, setValue } from '../platform/config/environment.ts';
+import { credentialVariables, mergeSources, readSources } from '../platform/config/environment.ts';
 import { loadConfig } from '../platform/config/loadConfig.ts';
 import type { Config } from '../platform/config/settings.ts';
 import { type Lifecycle, makeLifecycle } from '../platform/lifecycle.ts';
@@ -128,14 +128,7 @@ function givenSettings(): StackSettings {
   const byHand = readSources({ ...process.env, NODE_ENV: 'development' }).filter(
     ({ name }) => name !== 'local.env',
   );
-  const given: StackSettings = {};
-  for (const { values } of byHand.reverse()) {
-    for (const [name, value] of Object.entries(values)) {
-      const set = setValue(value);
-      if (set !== undefined) given[name] = set;
-    }
-  }
-  return given;
+  return mergeSources(byHand);
 }
 
 /** The wanted port or, where nobody asked for a particular one, the next that is free. */
@@ -198,7 +191,9 @@ async function startStore({ dataDir }: Config, lifecycle: Opened): Promise<Stack
   // The same port where it can be had, so that URLs outlive a restart.
   const store = await openLocalStore({ dir: dataDir, port: 9_000 });
   lifecycle.opened('store', store.close);
-  return store.settings;
+  // Of the credentials that whoever starts us has for another store, none.
+  const none = Object.fromEntries(credentialVariables.map((name) => [name, '']));
+  return { ...none, ...store.settings };
 }
 
 /** The local AI service, in front of a real model where one is configured. */

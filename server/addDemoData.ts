@@ -44,7 +44,7 @@ function openSeedStore(env: Environment): (SeedStore & { close(): void }) | unde
     region,
     endpoint,
     timeoutMs: config.s3TimeoutMs,
-    // The SDK does not read the files that settings may come from.
+    // Of a store that was started for this, the SDK's environment does not know.
     ...(accessKeyId &&
       secretAccessKey && {
         credentials: {

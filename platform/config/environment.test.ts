@@ -96,3 +96,35 @@ test('sources are named, the strongest first', async () => {
     'local.env',
   ]);
 });
+
+describe('credentials of the store', () => {
+  const local = ['S3_BUCKET_UPLOADS=uploads', 'AWS_ACCESS_KEY_ID=local', 'AWS_PROFILE='];
+
+  test('of the running stack come from it, whatever else is set', async () => {
+    await write('.env', 'AWS_SESSION_TOKEN=mine', 'LOG_LEVEL=debug');
+    await write('.data/local.env', ...local);
+    expect(readEnvironment({ AWS_PROFILE: 'mine', AWS_ACCESS_KEY_ID: 'mine' }, root)).toEqual({
+      S3_BUCKET_UPLOADS: 'uploads',
+      AWS_ACCESS_KEY_ID: 'local',
+      LOG_LEVEL: 'debug',
+    });
+  });
+
+  test('of another store are never those of the running stack', async () => {
+    await write('.data/local.env', ...local);
+    expect(readEnvironment({ S3_BUCKET_UPLOADS: 'mine' }, root)).toEqual({
+      S3_BUCKET_UPLOADS: 'mine',
+    });
+  });
+
+  test('come whole from the environment or whole from .env', async () => {
+    const pair = { AWS_ACCESS_KEY_ID: 'mine', AWS_SECRET_ACCESS_KEY: 'secret' };
+    await write('.env', 'S3_BUCKET_UPLOADS=b', 'AWS_PROFILE=other', 'AWS_SESSION_TOKEN=other');
+    expect(readEnvironment(pair, root)).toEqual({ S3_BUCKET_UPLOADS: 'b', ...pair });
+    expect(readEnvironment({ AWS_ACCESS_KEY_ID: ' ' }, root)).toEqual({
+      S3_BUCKET_UPLOADS: 'b',
+      AWS_PROFILE: 'other',
+      AWS_SESSION_TOKEN: 'other',
+    });
+  });
+});

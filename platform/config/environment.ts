@@ -24,6 +24,22 @@ export const deploymentVariables = [
 ];
 
 /**
+ * What the AWS SDK reads as credentials, by itself and from the environment alone. They belong
+ * together: half of one account and half of another opens no store, and a profile goes before keys.
+ */
+export const credentialVariables = [
+  'AWS_PROFILE',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_CREDENTIAL_EXPIRATION',
+  'AWS_CREDENTIAL_SCOPE',
+  'AWS_ACCOUNT_ID',
+];
+
+const localEnvName = 'local.env';
+
+/**
  * The places values come from, the strongest first: the environment, `.env` of
  * the project, `local.env` of the running local stack. The files are read only
  * where NODE_ENV is unset or `development`, and `local.env` only where the two
@@ -41,19 +57,38 @@ export function readSources(real: Environment, root = projectRoot): Source[] {
 
   const { variable, default: defaultDir } = settings.dataDir;
   const dataDir = resolve(root, strongest(byHand, variable) ?? defaultDir);
-  return [...byHand, { name: 'local.env', values: readEnvFile(resolve(dataDir, 'local.env')) }];
+  return [...byHand, { name: localEnvName, values: readEnvFile(resolve(dataDir, 'local.env')) }];
 }
 
-/** All values of `readSources` in one, the strongest winning; unset names are absent. */
+/** All values of `readSources` in one. */
 export function readEnvironment(real: Environment, root = projectRoot): Environment {
+  return mergeSources(readSources(real, root));
+}
+
+/** All values in one, the strongest winning, and credentials of one source; unset names are absent. */
+export function mergeSources(sources: readonly Source[]): Record<string, string> {
   const merged: Record<string, string> = {};
-  for (const { values } of readSources(real, root).reverse()) {
-    for (const [name, value] of Object.entries(values)) {
+  const lender = credentialsSource(sources);
+  for (const source of sources.toReversed()) {
+    for (const [name, value] of Object.entries(source.values)) {
       const set = setValue(value);
-      if (set !== undefined) merged[name] = set;
+      if (set === undefined) continue;
+      if (source === lender || !credentialVariables.includes(name)) merged[name] = set;
     }
   }
   return merged;
+}
+
+/** The source of the credentials: for the store of the running stack that stack, else the strongest that has any. */
+function credentialsSource(sources: readonly Source[]): Source | undefined {
+  const byHand = sources.filter(({ name }) => name !== localEnvName);
+  const bucket = settings.s3BucketUploads.variable;
+  if (strongest(byHand, bucket) === undefined && strongest(sources, bucket) !== undefined) {
+    return sources.find(({ name }) => name === localEnvName);
+  }
+  return byHand.find((source) =>
+    credentialVariables.some((name) => strongest([source], name) !== undefined),
+  );
 }
 
 /** The trimmed value, or undefined where it is absent or empty. */

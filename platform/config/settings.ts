@@ -283,7 +283,7 @@ export const settings = {
     section: 'Uploads',
     kind: word,
     meaning:
-      'The bucket that files are uploaded to. Unset: there are no uploads. Credentials come from where the AWS SDK looks for them: `AWS_ACCESS_KEY_ID` and its kin, or the role of the task.',
+      'The bucket that files are uploaded to. Unset: there are no uploads. Credentials come from where the AWS SDK looks for them: `AWS_ACCESS_KEY_ID` and its kin (in development also in `.env`), a profile, or the role of the task. Those in the environment go before those in `.env`, and never together with them.',
     reveal: 'value',
     requiredBy: [],
   },

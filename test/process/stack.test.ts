@@ -40,7 +40,8 @@ afterAll(async () => {
 describe('npm start in a new checkout', () => {
   let stack: Program;
   beforeAll(async () => {
-    stack = start(dataDir);
+    // As developers have them: credentials of another store, for all they run.
+    stack = start(dataDir, { AWS_PROFILE: 'at-work', AWS_SESSION_TOKEN: 'at-work' });
     await untilStarted(stack);
   }, 60_000);
   afterAll(() => stop(stack));
@@ -67,18 +68,15 @@ describe('npm start in a new checkout', () => {
   });
 
   test('has verified the demo file, and serves it', async () => {
-    const [, token = ''] = printedRequest(stack).match(/Bearer ([^']+)/) ?? [];
-    const query =
-      '{ files { edges { node { fileName status document { title } downloadUrl { url } } } } }';
     const file = await until('the demo file to be ready', async () => {
-      const { text } = await sendGraphql(urlOf(stack), token, { query });
-      const [{ node }] = JSON.parse(text).data.files.edges;
-      return node.status === 'READY' && node;
+      const found = await demoFile(stack, urlOf(stack));
+      return found.status === 'READY' && found;
     });
     expect(file).toMatchObject({ fileName: 'anvils.txt', document: { title: expect.any(String) } });
     const { status, text } = await send(file.downloadUrl.url);
     expect(status).toBe(200);
     expect(text).toContain('Anvil');
+    expect(file.downloadUrl.url).not.toContain('at-work');
   });
 
   test('serves GraphiQL, signed in at the local issuer', async () => {
@@ -135,6 +133,20 @@ describe('npm start in a new checkout', () => {
       code: 0,
       text: expect.stringMatching(/up to date/),
     });
+  });
+
+  test('lends its store, with the credentials there, to a process started beside it', async () => {
+    const api = startProgram('server/main.ts', {
+      NODE_ENV: undefined,
+      ROWHOUSE_DATA_DIR: dataDir,
+      PORT: '0',
+      AWS_PROFILE: 'at-work',
+    });
+    others.push(api);
+    const { url } = await api.line(({ msg }) => msg === 'listening');
+    await api.line(({ msg }) => msg === 'ready');
+    const { downloadUrl } = await demoFile(stack, String(url));
+    expect((await send(downloadUrl.url)).text).toContain('Anvil');
   });
 
   test('is refused a second time in the same directory, in plain words, and goes on', async () => {
@@ -261,6 +273,15 @@ async function printToken(...args: string[]): Promise<string> {
 async function whoIs(stack: Program, token: string): Promise<unknown> {
   const { text } = await sendGraphql(urlOf(stack), token, { query: '{ me { name } }' });
   return JSON.parse(text).data?.me;
+}
+
+/** The file of the demo data, as an API of the stack's database answers. */
+async function demoFile(stack: Program, url: string) {
+  const [, token = ''] = printedRequest(stack).match(/Bearer ([^']+)/) ?? [];
+  const query =
+    '{ files { edges { node { fileName status document { title } downloadUrl { url } } } } }';
+  const { text } = await sendGraphql(url, token, { query });
+  return JSON.parse(text).data.files.edges[0].node;
 }
 
 async function countDocuments(stack: Program): Promise<number> {
