@@ -246,12 +246,14 @@ function makeAddress(
   passwords: Passwords,
 ): PostgresAddress {
   function urlFor(login: string, database: string): string {
+    // Said, as a PGSSLMODE of the shell is for servers elsewhere: this one has no certificate.
+    const query = 'sslmode=disable';
     if (login === 'postgres') {
-      return `postgres://postgres@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}`;
+      return `postgres://postgres@localhost:${port}/${database}?${query}&host=${encodeURIComponent(socketDir)}`;
     }
     const password = passwords[login];
     if (password === undefined) throw new Error(`No password is known for the login ${login}.`);
-    return `postgres://${login}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
+    return `postgres://${login}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}?${query}`;
   }
   return {
     host: '127.0.0.1',

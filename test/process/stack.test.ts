@@ -15,6 +15,8 @@ import { readProcesses } from './processTable.ts';
 
 const run = promisify(execFile);
 
+/** What shells of developers have, for a store and a database elsewhere. */
+const atWork = { AWS_PROFILE: 'at-work', AWS_SESSION_TOKEN: 'at-work', PGSSLMODE: 'require' };
 /** Everything of this file lives below here, where Postgres's account can go. */
 let playground: string;
 /** The data directory that the first start initialises. */
@@ -40,8 +42,7 @@ afterAll(async () => {
 describe('npm start in a new checkout', () => {
   let stack: Program;
   beforeAll(async () => {
-    // As developers have them: credentials of another store, for all they run.
-    stack = start(dataDir, { AWS_PROFILE: 'at-work', AWS_SESSION_TOKEN: 'at-work' });
+    stack = start(dataDir, atWork);
     await untilStarted(stack);
   }, 60_000);
   afterAll(() => stop(stack));
@@ -127,7 +128,7 @@ describe('npm start in a new checkout', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect(await readFile(path, 'utf8')).toMatch(/^DATABASE_OWNER_URL=/m);
     // `migrate` finds the database by itself.
-    const settings = { NODE_ENV: undefined, ROWHOUSE_DATA_DIR: dataDir };
+    const settings = { NODE_ENV: undefined, ROWHOUSE_DATA_DIR: dataDir, ...atWork };
     const migrate = startProgram('db/migrateCommand.ts', settings);
     expect({ ...(await migrate.ended), text: migrate.text() }).toMatchObject({
       code: 0,
@@ -140,7 +141,7 @@ describe('npm start in a new checkout', () => {
       NODE_ENV: undefined,
       ROWHOUSE_DATA_DIR: dataDir,
       PORT: '0',
-      AWS_PROFILE: 'at-work',
+      ...atWork,
     });
     others.push(api);
     const { url } = await api.line(({ msg }) => msg === 'listening');

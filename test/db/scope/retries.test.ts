@@ -109,7 +109,7 @@ describe('a statement that lost against another', () => {
   test('for a row succeeds when the other has committed', async () => {
     await database.superuser.query('insert into play.things (id) values (1)');
     const serial = openTestPool({
-      apiUrl: `${database.apiUrl}?options=-c%20default_transaction_isolation%3Drepeatable%5C%20read`,
+      apiUrl: `${database.apiUrl}&options=-c%20default_transaction_isolation%3Drepeatable%5C%20read`,
     });
     withPgClient = makeWithPgClient(serial) as unknown as WithPgClient;
     const other = await database.superuser.connect();
