@@ -68,8 +68,9 @@ export const contestants: readonly Contestant[] = [
 /** What `npm run serve` gives to Node. */
 function serveEntry(): string[] {
   const file = join(projectRoot, 'package.json');
-  const [, ...entry] = JSON.parse(readFileSync(file, 'utf8')).scripts.serve.split(' ');
-  return entry;
+  return JSON.parse(readFileSync(file, 'utf8'))
+    .scripts.serve.replace(/^exec node /, '')
+    .split(' ');
 }
 
 /** A contestant by its key. */

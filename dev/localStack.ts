@@ -73,9 +73,8 @@ async function startEverything(lifecycle: Lifecycle): Promise<void> {
 }
 
 /**
- * Starts a process of ours, and stops everything when it ends by itself; but for a
- * worker that did work: a job may have brought it down, and whoever runs it in
- * production starts it again.
+ * Starts a process of ours, again when one that was ready ends by itself, as whoever runs it in
+ * production does; and stops everything when it ends before that.
  *
  * @returns whether it was ready.
  */
@@ -110,7 +109,7 @@ async function startPart(
       const wasReady = await isReady();
       const { code, signal } = await part.ended;
       if (isAsked) return;
-      if (name === 'api' || !wasReady) {
+      if (!wasReady) {
         say(`The ${name} ended by itself (${signal ?? code}). Stopping everything.`);
         void lifecycle.close(`the ${name} ended`).finally(() => process.exit(1));
         return;

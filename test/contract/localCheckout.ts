@@ -66,8 +66,9 @@ export async function openLocalCheckout(): Promise<LocalCheckout> {
 type Stack = { child: ChildProcess; printed: () => string; ready: Promise<void> };
 
 function startStack(dir: string, script: string): Stack {
-  const [program, ...args] = script.split(' ');
-  if (program !== 'node') throw new Error(`\`npm start\` is not a program of ours: ${script}`);
+  const [exec, program, ...args] = script.split(' ');
+  if (exec !== 'exec' || program !== 'node')
+    throw new Error(`\`npm start\` is not a program of ours: ${script}`);
   // It ends with the tests, however they end.
   const preload = ['--import', join(dir, 'dev/exitWithParent.ts')];
   const child = spawn(process.execPath, [...preload, ...args], {

@@ -97,7 +97,9 @@ describe('the image', () => {
   test('starts its processes as npm run does', () => {
     const { scripts } = JSON.parse(read('package.json'));
     for (const name of ['serve', 'worker', 'migrate']) {
-      expect(read('deploy/entrypoint.sh')).toContain(`exec ${scripts[name]} "$@"`);
+      // With `exec` a signal for npm reaches the process, and not only the shell that npm starts.
+      expect(scripts[name]).toMatch(/^exec node /);
+      expect(read('deploy/entrypoint.sh')).toContain(`${scripts[name]} "$@"`);
     }
   });
 

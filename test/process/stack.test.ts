@@ -1,9 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { projectRoot } from '../../platform/config/settings.ts';
@@ -197,17 +198,49 @@ describe('npm start again', () => {
     expect(await countDocuments(next)).toBe(documents);
   }, 60_000);
 
-  test('takes tokens that were made before; ends, and says why, when a part of it ends', async () => {
+  test('takes tokens that were made before; starts the API again when it ended by itself', async () => {
     const token = await printToken('--user', 'user_erin');
     const stack = startOther(dataDir);
     await untilStarted(stack);
     expect(await whoIs(stack, token)).toEqual({ name: 'Erin Evans' });
-    const parts = await doom(stack.pid);
+    process.kill(await childRunning(await doom(stack.pid), 'server/main.ts'), 'SIGKILL');
+    await stack.line(({ msg }) => msg === 'The api ended by itself (SIGKILL).');
+    await until('another', async () => {
+      const again = await whoIs(stack, token).catch(() => undefined);
+      return again !== undefined;
+    });
+    await stop(stack);
+  });
+
+  test('ends, and says why, when a part of it ends before it was ready', async () => {
+    const stack = startOther(dataDir);
+    await stack.line(({ msg }) => msg === 'Starting the api …');
+    const parts = await until('the API', async () => {
+      const found = await doom(stack.pid);
+      return (await isRunning(found, 'server/main.ts')) && found;
+    });
     process.kill(await childRunning(parts, 'server/main.ts'), 'SIGKILL');
     expect((await stack.ended).code).toBe(1);
     expect(stack.text()).toMatch(/^The api ended by itself \(SIGKILL\)\. Stopping everything\.$/m);
     expect(await living(parts)).toEqual([]);
   });
+
+  test('ends with the npm that runs it', async () => {
+    const settings = { PORT: '0', ROWHOUSE_DATA_DIR: dataDir };
+    const npm = spawn('npm', ['start'], {
+      cwd: projectRoot,
+      env: { ...inherited(), ...settings },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    for await (const line of createInterface({ input: npm.stdout })) {
+      if (line === 'Ctrl-C stops everything.') break;
+    }
+    npm.stdout.resume();
+    const parts = await doom(npm.pid ?? 0);
+    expect(parts.length).toBeGreaterThan(5);
+    npm.kill('SIGTERM');
+    await until('all of it to be gone', async () => (await living(parts)).length === 0);
+  }, 60_000);
 
   test('on a port that is taken says so, and leaves nothing behind', async () => {
     const squatter = createServer().listen(0, '127.0.0.1');
@@ -313,6 +346,13 @@ async function childRunning(pids: readonly number[], entry: string): Promise<num
     if ((await commandOf(pid)).includes(entry)) return pid;
   }
   throw new Error(`None of ${pids} runs ${entry}.`);
+}
+
+async function isRunning(pids: readonly number[], entry: string): Promise<boolean> {
+  return childRunning(pids, entry).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** From /proc on Linux, where `ps` may be missing. */
