@@ -27,8 +27,8 @@ export function makeOperationsPlugin(observe: Observe): GraphileConfig.Plugin {
           const result = await next();
           const request = requestDigest.requestContext.node?.req;
           if (!request || result?.type !== 'buffer') return result;
-          const { operationType, isUnavailable } = stateOf(request);
-          if (isUnavailable) return unavailable(result);
+          const { operationType, isUnavailable, mayBeDone } = stateOf(request);
+          if (isUnavailable) return unavailable(result, mayBeDone);
           if (operationType) return result;
           if (!String(result.headers['content-type']).includes('json')) return result;
           return codedAnswer(result, request);
@@ -61,6 +61,7 @@ export function tellErrors(
   const state = stateOf(request);
   state.errorCode = coded[0]?.extensions.code as ErrorCode;
   state.isUnavailable = isUnavailable(result, coded);
+  state.mayBeDone = coded.some(({ extensions }) => extensions.mayBeDone === true);
 }
 
 /** Whether there is no answer at all, because something that the API needs is away. */
@@ -76,8 +77,10 @@ const isWorthAttention = ({ extensions }: GraphQLError) =>
 
 type BufferAnswer = { statusCode: number; headers: Record<string, unknown>; buffer: Buffer };
 
-function unavailable<T extends BufferAnswer>(answer: T): T {
-  const headers = { ...answer.headers, 'retry-after': retryAfterSeconds };
+function unavailable<T extends BufferAnswer>(answer: T, mayBeDone: boolean): T {
+  // What may have been done is not to be asked for again unseen.
+  const retry = mayBeDone ? {} : { 'retry-after': retryAfterSeconds };
+  const headers = { ...answer.headers, ...retry };
   return { ...answer, statusCode: 503, headers };
 }
 

@@ -62,6 +62,8 @@ describe('of an error is told', () => {
     ['57014', 'TIMEOUT'],
     ['57P01', 'UNAVAILABLE'],
     ['53300', 'UNAVAILABLE'],
+    ['25006', 'UNAVAILABLE'],
+    ['53100', 'UNAVAILABLE'],
     ['08006', 'UNAVAILABLE'],
     ['42P01', 'INTERNAL'],
     ['P0001', 'INTERNAL'],

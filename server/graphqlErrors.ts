@@ -9,21 +9,32 @@ import {
 } from '../platform/errors/registry.ts';
 
 /** What is told of an error: nothing of it comes from inside but what was written to be told. */
-export type ToldError = { code: ErrorCode; message: string; field?: string | undefined };
+export type ToldError = {
+  code: ErrorCode;
+  message: string;
+  field?: string | undefined;
+  /** Of a mutation of which nobody knows whether it was done. */
+  mayBeDone?: boolean;
+};
 
 /**
  * Gives an error of an operation its code and request id, and masks what nobody
  * foresaw. The path stays, so that the client knows which field is null.
  */
 export function codedError(error: GraphQLError, requestId: string): GraphQLError {
-  const { code, message, field } = told(error);
+  const { code, message, field, mayBeDone } = told(error);
   return new GraphQLError(message, {
     nodes: error.nodes,
     source: error.source,
     positions: error.positions,
     path: error.path,
     originalError: error.originalError,
-    extensions: { code, requestId, ...(field !== undefined && { field }) },
+    extensions: {
+      code,
+      requestId,
+      ...(field !== undefined && { field }),
+      ...(mayBeDone && { mayBeDone }),
+    },
   });
 }
 
@@ -42,7 +53,8 @@ export function told(error: GraphQLError): ToldError {
 /** What may be said of an error of our own, of Postgres or of the network; else INTERNAL. */
 export function toldByKind(error: unknown): ToldError {
   if (error instanceof RowhouseError) {
-    return { code: error.code, message: error.message, field: error.field };
+    const { code, message, field, mayBeDone } = error;
+    return { code, message, field, ...(mayBeDone && { mayBeDone }) };
   }
   if (isPostgresError(error)) return toldByPostgres(error);
   return standard(isConnectionError(error) ? 'UNAVAILABLE' : 'INTERNAL');

@@ -116,7 +116,7 @@ async function single<Result>(
       // What lost against another has done nothing; a read may be done twice.
       const mayReadAgain = isLost && isRead && !isTimeout(error) && !isRefusal(error);
       const mayRepeat = isRetryable(error) || mayReadAgain;
-      if (triesLeft === 0 || !mayRepeat) throw isLost ? lost(error, isRead) : error;
+      if (triesLeft === 0 || !mayRepeat) throw isLost ? lost(error, isRead, !isRead) : error;
     }
   }
 }
@@ -133,6 +133,7 @@ async function transaction<Result>(
   const turns = makeTurns();
   let isOpen = false;
   let hasEnded = false;
+  let isEnding = false;
   let isInOtherHands = false;
   const send: Send = async (next, arrayMode) => {
     // The connection may be another caller's by now.
@@ -180,14 +181,17 @@ async function transaction<Result>(
     const result = await work(clientAt(1, outermost));
     // A nested one that nobody waited for is not to be committed by half.
     if (outermost.isTaken()) await outermost.take(async () => {});
-    if (isOpen) assertCommitted(await end('commit'));
+    if (isOpen) {
+      isEnding = !connection.isLost();
+      assertCommitted(await end('commit'));
+    }
     connection.release(isInOtherHands ? 'doubtful' : 'ok');
     return result;
   } catch (error) {
     const isLost = connection.isLost();
     if (isOpen && !hasEnded && !isLost) await end('rollback').catch(noop);
     connection.release('doubtful');
-    throw isLost ? lost(error, isRead) : error;
+    throw isLost ? lost(error, isRead, !isRead && isEnding) : error;
   } finally {
     hasEnded = true;
   }
@@ -275,12 +279,18 @@ function isTimeout(error: unknown): boolean {
   return error instanceof RowhouseError && error.code === 'TIMEOUT';
 }
 
-/** Whether a pooler had no connection for it in time. Sent again, it would wait as long again. */
+/**
+ * Whether a pooler had no connection for it in time. Sent again, it would wait as long again. With the
+ * same code it tells of a server that broke; there is nothing but the text to tell them apart.
+ */
 function isRefusal(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '08P01';
+  if (!(error instanceof DatabaseError) || error.code !== '08P01') return false;
+  return !/^server conn/.test(error.message);
 }
 
 /** What is told where nobody knows what the server did. A timeout would say that it did nothing. */
-function lost(cause: unknown, isRead: boolean): unknown {
-  return isRead && isTimeout(cause) ? cause : new RowhouseError('UNAVAILABLE', { cause });
+function lost(cause: unknown, isRead: boolean, mayBeDone: boolean): unknown {
+  return isRead && isTimeout(cause)
+    ? cause
+    : new RowhouseError('UNAVAILABLE', { cause, mayBeDone });
 }

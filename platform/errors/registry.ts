@@ -144,23 +144,23 @@ export const errorCodes = {
   AI_TIMEOUT: {
     status: 504,
     message: 'The AI service did not answer in time.',
-    meaning: 'The time for all tries together was over.',
-    remedy: 'Ask for less text; or start the generation and read its result later.',
+    meaning: 'In `Generation.errorCode`: it did not answer in time, however often a job asked.',
+    remedy: 'Ask for less text, under another key.',
     isRetryable: true,
   },
   AI_UNAVAILABLE: {
     status: 503,
     message: 'The AI service is not available right now.',
     meaning:
-      'It is down, overloaded or out of order; or your organization has as many calls open as it may.',
-    remedy:
-      'Try again after a growing, random pause; or start the generation and read its result later.',
+      'No service is configured. In `Generation.errorCode`: it was down, overloaded or out of order, however often a job asked.',
+    remedy: 'Try again later, under another key; tell an operator where it stays so.',
     isRetryable: true,
   },
   AI_REJECTED: {
     status: 422,
     message: 'The AI service refuses this content.',
-    meaning: 'The prompt or the text it led to is not allowed, or the service cannot take it.',
+    meaning:
+      'In `Generation.errorCode`: the prompt or the text it led to is not allowed, or the service cannot take it.',
     remedy: 'Let the user change the prompt. The same prompt is refused again.',
     isRetryable: false,
   },
@@ -174,7 +174,8 @@ export const errorCodes = {
   TIMEOUT: {
     status: 504,
     message: 'This took too long.',
-    meaning: 'The work was stopped at its time limit. A mutation stopped so has changed nothing.',
+    meaning:
+      'The work was stopped at its time limit. A mutation whose own field is null for it has changed nothing; one with an answer, in which another field is null, was done.',
     remedy: 'Ask for less (a smaller page, fewer fields); or try again later.',
     isRetryable: true,
   },
@@ -182,7 +183,8 @@ export const errorCodes = {
     status: 503,
     message: 'The service is not available right now.',
     meaning: 'Something the API needs cannot be reached, or the API is starting or stopping.',
-    remedy: 'Try again after `Retry-After`, or after a growing, random pause.',
+    remedy:
+      'Try again after `Retry-After`, or after a growing, random pause. With `extensions.mayBeDone: true`, of a mutation: look first whether it was done.',
     isRetryable: true,
   },
   INTERRUPTED: {
@@ -210,6 +212,8 @@ type RowhouseErrorOptions = {
   field?: string | undefined;
   /** Why, for the log; the client never sees it. */
   cause?: unknown;
+  /** Of a mutation that came to no end one could see: whether it was done is not known. */
+  mayBeDone?: boolean;
   /** In place of the registry's message. The client reads it: nothing about the inside. */
   message?: string | undefined;
 };
@@ -219,11 +223,13 @@ export class RowhouseError extends Error {
   override readonly name = 'RowhouseError';
   readonly code: ErrorCode;
   readonly field: string | undefined;
+  readonly mayBeDone: boolean;
 
   constructor(code: ErrorCode, options: RowhouseErrorOptions = {}) {
     super(options.message ?? errorCodes[code].message, { cause: options.cause });
     this.code = code;
     this.field = options.field;
+    this.mayBeDone = options.mayBeDone ?? false;
   }
 }
 
@@ -286,6 +292,13 @@ export const sqlStates: readonly SqlStateRow[] = [
   { sqlState: '40P01', code: 'CONFLICT', meaning: 'A deadlock was broken.', isRetryable: true },
   { sqlState: '57014', code: 'TIMEOUT', meaning: 'The statement was canceled at its time limit.' },
   { sqlState: '55P03', code: 'UNAVAILABLE', meaning: 'A lock was not free in time.' },
+  {
+    sqlState: '25006',
+    code: 'UNAVAILABLE',
+    meaning: 'Postgres takes no writes now: a standby, or maintenance.',
+  },
+  { sqlState: '53100', code: 'UNAVAILABLE', meaning: 'The disk of Postgres is full.' },
+  { sqlState: '53200', code: 'UNAVAILABLE', meaning: 'Postgres is out of memory.' },
   { sqlState: '53300', code: 'UNAVAILABLE', meaning: 'Postgres has no connection left.' },
   { sqlState: '57P01', code: 'UNAVAILABLE', meaning: 'An administrator ended the connection.' },
   { sqlState: '57P02', code: 'UNAVAILABLE', meaning: 'Postgres crashed.' },

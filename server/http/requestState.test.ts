@@ -25,6 +25,7 @@ test('nothing is known of a request at first', () => {
     operationType: null,
     errorCode: null,
     isUnavailable: false,
+    mayBeDone: false,
   });
 });
 

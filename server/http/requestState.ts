@@ -21,6 +21,8 @@ export type RequestState = {
   errorCode: ErrorCode | null;
   /** Whether nothing of the operation could be answered, for want of something the API needs. */
   isUnavailable: boolean;
+  /** Whether a mutation of it may have been done, though nobody saw its end. */
+  mayBeDone: boolean;
 };
 
 // On the request itself: in a WeakMap each state would outlive its request by several collections.
@@ -42,6 +44,7 @@ export function stateOf(request: WithState): RequestState {
     operationType: null,
     errorCode: null,
     isUnavailable: false,
+    mayBeDone: false,
   };
   request[stateKey] = state;
   return state;

@@ -16,7 +16,9 @@ beforeAll(async () => {
   await database.superuser.query(`
     create function app_public.wait() returns boolean language sql stable
     as 'select true from pg_advisory_xact_lock_shared(1)';
-    grant execute on function app_public.wait() to app_user`);
+    create function app_public.leave() returns boolean language plpgsql volatile security definer
+    as 'begin return pg_terminate_backend(pg_backend_pid()); end';
+    grant execute on function app_public.wait(), app_public.leave() to app_user`);
   holder = new Client({ connectionString: withDatabaseOf(database.apiUrl) });
   await holder.connect();
   api = await startApi(database, { DATABASE_POOL_SIZE: '2' });
@@ -83,4 +85,13 @@ test('/metrics shows who holds connections, who waits for one, and who waited in
   expect(grown('use_time_count')).toBe(2);
   expect(grown('use_time_sum')).toBeGreaterThan(3);
   expect(grown('wait_time_sum')).toBeLessThan(2);
+});
+
+test('a mutation whose connection broke may have been done, and nobody is told to ask for it again', async () => {
+  const { status, headers, errors } = await api.request(
+    token,
+    'mutation { leave(input: {}) { result } }',
+  );
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'UNAVAILABLE', mayBeDone: true });
+  expect([status, headers.get('retry-after')]).toEqual([503, null]);
 });

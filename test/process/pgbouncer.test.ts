@@ -13,6 +13,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { environment } from '../support/environment.ts';
 import { findPgBouncer, openPgBouncer, type PgBouncer } from '../support/pgBouncer.ts';
 import { startProgram } from '../support/program.ts';
+import { openTcpProxy } from '../support/tcpProxy.ts';
 import { until } from '../support/until.ts';
 
 /** Where it is not installed these tests are left out, and the report counts them. */
@@ -323,6 +324,24 @@ describeWithPgBouncer('behind PgBouncer in transaction mode (needs pgbouncer)', 
     await holder.end();
     await pool.end();
     await busy.close();
+  });
+
+  test('a read is sent again when the connection behind it broke', async () => {
+    const proxy = await openTcpProxy(database.apiUrl);
+    const before = await openPgBouncer(proxy.url, { default_pool_size: 1 });
+    const apiUrl = before.urlTo(database.apiUrl);
+    const pool = openTestPool({ apiUrl }, { hasSessions: false });
+    const withPgClient = makeWithPgClient(pool, false) as unknown as WithPgClient;
+    try {
+      expect(await query(withPgClient, reading, 'select 1 as n')).toEqual([{ n: 1 }]);
+      proxy.next('back', 'cut');
+      expect(await query(withPgClient, reading, 'select 2 as n')).toEqual([{ n: 2 }]);
+      expect(proxy.happened.cut).toBe(1);
+    } finally {
+      await pool.end();
+      await before.close();
+      await proxy.close();
+    }
   });
 
   describe('an API that was not told', () => {

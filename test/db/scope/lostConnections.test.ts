@@ -71,6 +71,7 @@ describe('a connection that is cut', () => {
     proxy.next('there', 'cut');
     await expect(ask('insert into play.things (id) values (1)')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
+      mayBeDone: true,
     });
     expect(await ids()).toEqual([]);
     await expectWhole();
@@ -80,6 +81,7 @@ describe('a connection that is cut', () => {
     proxy.next('back', 'cut');
     await expect(ask('insert into play.things (id) values (1)')).rejects.toMatchObject({
       code: 'UNAVAILABLE',
+      mayBeDone: true,
     });
     expect(await ids()).toEqual([1]);
     await expectWhole();
@@ -94,7 +96,7 @@ describe('a connection that is cut', () => {
         return 'done';
       }),
     );
-    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE', mayBeDone: false });
     expect(await ids()).toEqual([]);
     await expectWhole();
   });
@@ -158,7 +160,7 @@ describe('a server that never answers', () => {
         proxy.next('back', 'halfOpen');
       }),
     );
-    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(work).rejects.toMatchObject({ code: 'UNAVAILABLE', mayBeDone: true });
     expect(await ids()).toEqual([1]);
     await expectWhole();
   });
