@@ -170,6 +170,10 @@ table app_private.upload_settings  -- row-level security, forced
   max_bytes bigint
   quota_bytes bigint
   quota_files bigint
+  constraint upload_settings_allowed_types_check CHECK ((array_to_string(allowed_types, ' '::text, 'null'::text) ~ '^(([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])( |$))*$'::text))
+  constraint upload_settings_max_bytes_check CHECK ((max_bytes >= 0))
+  constraint upload_settings_quota_bytes_check CHECK ((quota_bytes >= 0))
+  constraint upload_settings_quota_files_check CHECK ((quota_files >= 0))
   constraint upload_settings_org_id_fkey FOREIGN KEY (org_id) REFERENCES app_public.organizations(id) ON DELETE CASCADE
   constraint upload_settings_pkey PRIMARY KEY (org_id)
 
@@ -298,7 +302,7 @@ table app_public.files  -- row-level security, forced
   has_part_checksums boolean
   constraint files_byte_size_check CHECK (((byte_size >= 0) AND (byte_size <= '5497558138880'::bigint)))
   constraint files_checksum_sha256_check CHECK ((checksum_sha256 ~ '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$'::text))
-  constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?charset=[a-z0-9_-]+)?$'::text)))
+  constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?[a-z0-9!#$&^_.+*-]+=([a-z0-9!#$%&''*+.^_`|~:/,-]+|"[!#-\[\]-~]*"))*$'::text)))
   constraint files_error_check CHECK (((error IS NOT NULL) = (status = ANY (ARRAY['REJECTED'::app_public.file_status, 'EXPIRED'::app_public.file_status]))))
   constraint files_file_name_check CHECK (((length(file_name) >= 1) AND (length(file_name) <= 255)))
   constraint files_height_check CHECK ((height >= 0))
@@ -804,12 +808,8 @@ begin
   end if;
   select s.* into own from app_private.upload_settings as s where s.org_id = org;
   if create_file.byte_size > coalesce(own.max_bytes, (limits ->> 'maxBytes')::bigint) then
-    raise exception 'The file is too large.' using errcode = 'RW413', hint = 'byteSize';
-  end if;
-  if not app_private.is_type_allowed(wanted_type, coalesce(
-    own.allowed_types, array(select pg_catalog.jsonb_array_elements_text(limits -> 'allowedTypes'))
-  )) then
-    raise exception 'Files of this type are not allowed.' using errcode = 'RW415', hint = 'contentType';
+    raise exception 'A file has at most % bytes.', coalesce(own.max_bytes, (limits ->> 'maxBytes')::bigint)
+      using errcode = 'RW413', hint = 'byteSize';
   end if;
   -- Answered as one that is not there is by its reference.
   if create_file.document_id is not null and not exists (
@@ -832,6 +832,13 @@ begin
         then 'multipartTtlSeconds' else 'ttlSeconds' end))::double precision)
   )
   returning f.* into file;
+
+  -- Now that the table has refused what is no type at all.
+  if not app_private.is_type_allowed(wanted_type, coalesce(
+    own.allowed_types, array(select pg_catalog.jsonb_array_elements_text(limits -> 'allowedTypes'))
+  )) then
+    raise exception 'Files of this type are not allowed.' using errcode = 'RW415', hint = 'contentType';
+  end if;
 
   -- Last, so that the organization's row is locked for as short as can be.
   quota_files := coalesce(own.quota_files, (limits ->> 'quotaFiles')::bigint);
@@ -1128,7 +1135,7 @@ RETURN ((lpad(to_hex((LEAST(('281474976710655'::bigint)::numeric, GREATEST((0)::
 ;
 grant execute on function app_hidden.first_uuid_at(timestamp with time zone) to app_user;
 
-CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, taken integer, used jsonb DEFAULT '{}'::jsonb)
+CREATE OR REPLACE FUNCTION app_hidden.hand_off_generation(generation_id uuid, taken integer, used jsonb DEFAULT '{}'::jsonb, pause_ms bigint DEFAULT 0)
  RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1159,13 +1166,15 @@ begin
     select from graphile_worker._private_jobs as j
     where j.key = pg_catalog.concat_ws(':', 'generations__run', org, generation.id) and j.locked_at is not null
   ) then
-    perform app_private.enqueue('generations__run', generation.id, max_attempts => 10);
+    perform app_private.enqueue('generations__run', generation.id, max_attempts => 10,
+      run_at => case when pause_ms > 0 then
+        pg_catalog.now() + least(pause_ms, 60000) * interval '1 millisecond' end);
   end if;
   return true;
 end;
 $function$
 ;
-grant execute on function app_hidden.hand_off_generation(uuid,integer,jsonb) to app_user;
+grant execute on function app_hidden.hand_off_generation(uuid,integer,jsonb,bigint) to app_user;
 
 CREATE OR REPLACE FUNCTION app_hidden.has_permission(permission text)
  RETURNS boolean

@@ -1,7 +1,7 @@
 import { sideEffectWithPgClient } from 'postgraphile/@dataplan/pg';
 import { access, context, type ObjectStep, object } from 'postgraphile/grafast';
 import { extendSchema } from 'postgraphile/utils';
-import { RowhouseError } from '../platform/errors/registry.ts';
+import { notAllowed, RowhouseError } from '../platform/errors/registry.ts';
 import { presignedUpload } from './PresignUploadPlugin.ts';
 import { makeReadNodeId, required } from './uploads.ts';
 
@@ -176,13 +176,7 @@ export const MultipartUploadPlugin = extendSchema((build) => {
                   throw new RowhouseError('CONFLICT');
                 }
                 const shape = shapeOf(file);
-                if (parts.length < 1 || parts.length > maxPartsAtOnce) throw badParts();
-                for (const { partNumber } of parts) {
-                  if (partNumber < 1 || partNumber > shape.count) throw badParts();
-                }
-                const hasChecksums = parts.every(({ checksumSha256 }) => checksumSha256 != null);
-                const hasNone = parts.every(({ checksumSha256 }) => checksumSha256 == null);
-                if (!hasChecksums && !hasNone) throw badParts();
+                const hasChecksums = checkAsked(parts, shape.count);
 
                 // The store is asked once, between two statements: no transaction is open.
                 let begun = begunUpload(file);
@@ -196,7 +190,7 @@ export const MultipartUploadPlugin = extendSchema((build) => {
                   }
                 }
                 // The store would refuse them. Of what an older version began nobody knows.
-                if ((begun.hasChecksums ?? hasChecksums) !== hasChecksums) throw badParts();
+                if ((begun.hasChecksums ?? hasChecksums) !== hasChecksums) throw badParts(mixed);
                 const signed = [];
                 for (const { partNumber, checksumSha256 } of parts) {
                   const byteSize = partNumber < shape.count ? shape.size : shape.last;
@@ -240,7 +234,11 @@ export const MultipartUploadPlugin = extendSchema((build) => {
                 const isWhole =
                   inOrder.length === shapeOf(file).count &&
                   inOrder.every(({ partNumber, etag }, i) => partNumber === i + 1 && isEtag(etag));
-                if (!isWhole) throw badParts();
+                if (!isWhole) {
+                  throw badParts(
+                    `Name each part from 1 to ${shapeOf(file).count} once, with the \`ETag\` of its upload.`,
+                  );
+                }
                 const { rows } = await client.query<{ is_done: boolean }>({
                   text: 'select app_hidden.complete_multipart($1, $2) as is_done',
                   values: [id, JSON.stringify(inOrder)],
@@ -263,10 +261,8 @@ export const MultipartUploadPlugin = extendSchema((build) => {
   };
 }, 'MultipartUploadPlugin');
 
-type PresignInput = {
-  id: string;
-  parts: { partNumber: number; checksumSha256?: string | null }[];
-};
+type AskedPart = { partNumber: number; checksumSha256?: string | null };
+type PresignInput = { id: string; parts: AskedPart[] };
 type CompleteInput = { id: string; parts: { partNumber: number; etag: string }[] };
 type Client = {
   query<Row>(query: { text: string; values: unknown[] }): Promise<{ rows: readonly Row[] }>;
@@ -319,11 +315,34 @@ function shapeOf({ byte_size, part_size }: OwnFile): { count: number; size: bigi
   return { count: Number(count), size, last: all - (count - 1n) * size };
 }
 
+/**
+ * Whether the parts that are asked for come with checksums.
+ * @throws RowhouseError `BAD_USER_INPUT` where some do and some do not, or one is no part of the file.
+ */
+function checkAsked(parts: readonly AskedPart[], count: number): boolean {
+  if (parts.length < 1 || parts.length > maxPartsAtOnce) {
+    throw badParts(`Ask for 1 to ${maxPartsAtOnce} parts at once.`);
+  }
+  const numbers = new Set(parts.map(({ partNumber }) => partNumber));
+  if (numbers.size < parts.length || Math.min(...numbers) < 1 || Math.max(...numbers) > count) {
+    throw badParts(`The file has parts 1 to ${count}; ask for each once.`);
+  }
+  const checksums = parts.map(({ checksumSha256 }) => checksumSha256 ?? undefined);
+  if (checksums.every((checksum) => checksum === undefined)) return false;
+  if (checksums.some((checksum) => checksum === undefined)) throw badParts(mixed);
+  for (const checksum of checksums) {
+    if (!isSha256.test(checksum ?? '')) throw notAllowed('checksumSha256', null);
+  }
+  return true;
+}
+
+/** The 32 bytes in base64: the last digit before the sign carries four bits. */
+const isSha256 = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+
 /** Quoted or not: browsers and stores differ. */
 const isEtag = (etag: string) => /^"?[\w+/=-]{1,128}"?$/.test(etag);
 
-const badParts = () =>
-  new RowhouseError('BAD_USER_INPUT', {
-    field: 'parts',
-    message: 'These are not the parts of the file.',
-  });
+const mixed = 'Give `checksumSha256` for all parts of a file, or for none.';
+
+const badParts = (message: string) =>
+  new RowhouseError('BAD_USER_INPUT', { field: 'parts', message });

@@ -126,6 +126,8 @@ export const PresignUploadPlugin = extendSchema((build) => {
                   input as Input;
                 const documentId = document == null ? null : readDocumentId(document);
                 if (document != null && documentId === null) throw notAllowed('document', null);
+                // A file that nobody can be told how to upload would take room until it expires.
+                await storage.sign.ready();
                 const { rows } = await client.query<Created>({
                   text: 'select * from app_hidden.create_file($1, $2, $3, $4, $5, $6)',
                   values: [

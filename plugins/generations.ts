@@ -4,13 +4,19 @@ import {
   type ErrorCode,
   errorCodes,
   isRetryableSqlState,
-  notAllowed,
   RowhouseError,
 } from '../platform/errors/registry.ts';
 import type { Pseudonym } from '../platform/logging.ts';
 import type { Observe } from '../platform/observer.ts';
+import { AiFailure, keptOutMs } from '../services/ai/AiFailure.ts';
 import type { AiService } from '../services/ai/openAiService.ts';
-import type { Outcome, ProduceText, Unfinished, Work } from '../services/ai/produceText.ts';
+import {
+  type Outcome,
+  type ProduceText,
+  roomBeside,
+  type Unfinished,
+  type Work,
+} from '../services/ai/produceText.ts';
 import type { WhoAsks } from '../services/ai/whoAsks.ts';
 import './context.ts';
 
@@ -52,7 +58,7 @@ export type Caller = {
 
 /** What generations are made with. */
 export type GenerationsOptions = {
-  ai: Pick<AiService, 'isBusy'>;
+  ai: Pick<AiService, 'isBusy' | 'busyMs'>;
   produce: ProduceText;
   /** For the answer to a request, all that it asks for together. */
   timeoutMs: number;
@@ -81,6 +87,8 @@ const bytesPerToken = 4;
 const leastMs = 100;
 /** For how long the end of a generation is written again while the database is away. */
 const finishWithinMs = 5_000;
+/** A job begins no later than so, whatever the service asks for. */
+const longestPauseMs = 60_000;
 /** From the deadline of a request until a job takes over: it may write its end until then, and no later. */
 const marginMs = finishWithinMs + 5_000;
 
@@ -101,8 +109,11 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     // As Postgres keeps it, where half a character is none: under one key goes one prompt.
     const prompt = asked.prompt.toWellFormed();
     const maxTokens = asked.maxTokens ?? Math.min(usualMaxTokens, limits.maxTokens);
-    const room = maxBytes - Buffer.byteLength(prompt);
-    if (room < 0) throw notAllowed('prompt', null);
+    const room = roomBeside(prompt, maxBytes, documentId !== null);
+    if (room < 0) {
+      const message = `A prompt has at most ${maxBytes} bytes.`;
+      throw new RowhouseError('BAD_USER_INPUT', { field: 'prompt', message });
+    }
     const documentText = documentId === null ? null : await textOf(documentId, room, caller);
     const values = [prompt, maxTokens, documentId, documentText, idempotencyKey, isNow, settings];
     try {
@@ -128,9 +139,9 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     if (outcome.status === 'UNFINISHED') {
       const { error, used = {} } = outcome;
       tellHandedOff(error, caller);
-      await whileAway(() =>
-        caller.query(handOffSql, [work.id, work.attempt, JSON.stringify(used)]),
-      );
+      const pauseMs = Math.ceil(Math.min(keptOutMs(error) ?? 0, longestPauseMs));
+      const values = [work.id, work.attempt, JSON.stringify(used), pauseMs];
+      await whileAway(() => caller.query(handOffSql, values));
       return;
     }
     const values = [work.id, work.attempt, JSON.stringify(outcome)];
@@ -164,11 +175,14 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     { orgId, userId, traceId }: Caller,
   ): Promise<Outcome | Unfinished> {
     const caller = whoAsks(orgId, userId);
-    const unfinished = (code: ErrorCode): Unfinished => ({
+    const unfinished = (code: ErrorCode, cause?: unknown): Unfinished => ({
       status: 'UNFINISHED',
-      error: new RowhouseError(code),
+      error: new RowhouseError(code, { cause }),
     });
-    if (ai.isBusy(caller.orgId)) return unfinished('AI_UNAVAILABLE');
+    if (ai.isBusy(caller.orgId)) {
+      const pauseMs = ai.busyMs(caller.orgId);
+      return unfinished('AI_UNAVAILABLE', new AiFailure('crowded', { pauseMs }));
+    }
     const deadlineMs = endsAtMs - performance.now();
     if (deadlineMs < leastMs) return unfinished('AI_TIMEOUT');
     return produce(work, { ...caller, traceparent: traceparentOf(traceId), deadlineMs });
@@ -232,11 +246,10 @@ async function textOf(id: string, maxBytes: number, { query }: Caller): Promise<
   if (!document) return null;
   const bytes = Buffer.from(`${document.title}\n\n${document.body}`);
   if (bytes.length <= maxBytes) return bytes.toString();
-  // The last character may be cut in two.
-  return bytes
-    .subarray(0, maxBytes)
-    .toString()
-    .replace(/\uFFFD$/, '');
+  // The last character is not cut in two: its other bytes begin with the bits 10.
+  let end = maxBytes;
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.subarray(0, end).toString();
 }
 
 /** A new span of the request's trace. */
@@ -276,7 +289,7 @@ export function required(generations: Generations | undefined): Generations {
 const overBudget = 'RW402';
 const createSql = 'select * from app_hidden.create_generation($1, $2, $3, $4, $5, $6, $7)';
 const finishSql = 'select app_hidden.finish_generation($1, $2, $3) as has_ended';
-const handOffSql = 'select app_hidden.hand_off_generation($1, $2, $3)';
+const handOffSql = 'select app_hidden.hand_off_generation($1, $2, $3, $4)';
 const cancelSql = 'select app_hidden.cancel_generation($1) as is_done';
 const statusSql = 'select status from app_public.generations where id = $1';
 const documentSql = 'select title, body from app_public.documents where id = $1';

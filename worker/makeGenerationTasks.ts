@@ -18,6 +18,7 @@ export function makeGenerationTasks(config: Config<'worker'>, ai: AiService | un
     generations__run: ai
       ? makeGenerationsRun({
           produce: makeProduceText({ ai, hasFilters, prices }),
+          ai,
           timeoutMs,
           budgetMicros: config.aiMonthlyBudgetMicros,
           pseudonym: makePseudonym(config.logPseudonymKey),

@@ -314,7 +314,7 @@ export const settings = {
     section: 'Uploads',
     kind: mediaTypeList,
     default:
-      'image/*,audio/*,video/*,text/*,font/*,application/pdf,application/json,application/xml,application/zip,application/gzip,application/octet-stream,application/rtf,application/msword,application/vnd.ms-excel,application/vnd.ms-powerpoint,application/vnd.openxmlformats-officedocument.wordprocessingml.document,application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,application/vnd.openxmlformats-officedocument.presentationml.presentation,application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet',
+      'image/*,audio/*,video/*,text/*,font/*,application/pdf,application/json,application/xml,application/zip,application/x-zip-compressed,application/gzip,application/x-gzip,application/octet-stream,application/rtf,application/msword,application/vnd.ms-excel,application/vnd.ms-powerpoint,application/vnd.openxmlformats-officedocument.wordprocessingml.document,application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,application/vnd.openxmlformats-officedocument.presentationml.presentation,application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet',
     meaning:
       'The media types that may be uploaded. An organization may have a list of its own: see [Uploads](uploads.md).',
     tradeOff: '`*/*` takes everything. Downloads stay harmless: see `UPLOAD_INLINE_TYPES`.',
@@ -391,9 +391,10 @@ export const settings = {
   downloadUrlMaxTtlSeconds: {
     variable: 'DOWNLOAD_URL_MAX_TTL_SECONDS',
     section: 'Uploads',
-    kind: wholeNumber(1, 604_800),
+    kind: wholeNumber(60, 604_800),
     default: '3600',
-    meaning: 'The longest time for which a URL for downloading may be asked.',
+    meaning:
+      'The longest time for which a URL for downloading may be asked. Who asks for none gets 60 s.',
     unit: 's',
     tradeOff: 'Whoever has such a URL can read the file until then, member or not.',
     reveal: 'value',
@@ -442,7 +443,7 @@ export const settings = {
   aiTimeoutMs: {
     variable: 'AI_TIMEOUT_MS',
     section: 'AI',
-    kind: wholeNumber(100, 60_000),
+    kind: wholeNumber(200, 60_000),
     default: '6000',
     meaning: 'How long a request waits for the AI service, all tries together.',
     unit: 'ms',

@@ -1,3 +1,8 @@
+import { isDown } from '../calls/makeTries.ts';
+
+/** While the service is down it is asked no more often than this. */
+export const asksAgainMs = 5_000;
+
 /** Why a try came to nothing. All but the first five are failures of the service. */
 export type Reason =
   /** Not the service: a mistake of ours. */
@@ -41,14 +46,15 @@ export function reasonOf(error: unknown): Reason {
 }
 
 /**
- * For how long an organization is kept out, in ms and at least, where that is why a call came to
- * nothing; undefined where it was another reason. The service may be well.
+ * For how long nobody is to ask for the organization, in ms and at least, where that is why a call
+ * came to nothing or what it was told; undefined where it was another reason.
  */
 export function keptOutMs(error: unknown): number | undefined {
   const cause = error instanceof Error ? error.cause : undefined;
+  if (isDown(cause)) return asksAgainMs;
   if (!(cause instanceof AiFailure)) return undefined;
   const isKeptOut = cause.reason === 'crowded' || cause.reason === 'limited';
-  return isKeptOut ? (cause.pauseMs ?? 0) : undefined;
+  return cause.pauseMs ?? (isKeptOut ? 0 : undefined);
 }
 
 /** A try at the AI service that came to nothing. */

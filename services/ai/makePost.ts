@@ -122,6 +122,6 @@ function readJson(text: string): unknown {
 /** `Retry-After`, in seconds or as a date. */
 function readPauseMs(header: string | string[] | undefined): number | undefined {
   if (typeof header !== 'string') return undefined;
-  const ms = /^\d{1,6}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { RowhouseError } from '../../platform/errors/registry.ts';
 import type { Observe } from '../../platform/observer.ts';
 import { isDown, makeTries, type Tries } from '../calls/makeTries.ts';
-import { AiFailure, type Reason, reasonOf } from './AiFailure.ts';
+import { AiFailure, type Reason, reasonOf, asksAgainMs as usualAsksAgainMs } from './AiFailure.ts';
 import { embeddingsAnswer, filtersAnswer, generateAnswer, type Operation } from './contract.ts';
 import { makeGate } from './makeGate.ts';
 import { makePost } from './makePost.ts';
@@ -41,6 +41,8 @@ export type AiService = {
   filter(input: { text: string; kind: 'prompt' | 'result' }, call: AiCall): Promise<Filtered>;
   /** Whether a generation of this organization would be refused right now without being sent. */
   isBusy(orgId: string): boolean;
+  /** For how long at least it would be, in ms; 0 where it would not, or nobody knows. */
+  busyMs(orgId: string): number;
   close(): Promise<void>;
 };
 
@@ -84,7 +86,14 @@ const isFinal: ReadonlySet<Reason> = new Set([
 
 /** Opens connections to the AI service as they are needed. */
 export function openAiService(options: AiServiceOptions): AiService {
-  const { url, timeoutMs, maxCalls, maxAnswerBytes, observe, asksAgainMs = 5_000 } = options;
+  const {
+    url,
+    timeoutMs,
+    maxCalls,
+    maxAnswerBytes,
+    observe,
+    asksAgainMs = usualAsksAgainMs,
+  } = options;
   const tryTimeoutMs = Math.min(options.tryTimeoutMs, timeoutMs);
   const connectTimeoutMs = Math.min(longestConnectMs, tryTimeoutMs);
   const post = makePost({ url, maxConnections: maxCalls, maxAnswerBytes, connectTimeoutMs });
@@ -110,6 +119,8 @@ export function openAiService(options: AiServiceOptions): AiService {
     embed: makeTriesAt('embed'),
     filter: makeTriesAt('filter'),
   };
+
+  const isClosedToWork = () => tries.filter.isClosedToWork() || tries.generate.isClosedToWork();
 
   async function ask<Answer extends object>(
     operation: Operation,
@@ -163,8 +174,8 @@ export function openAiService(options: AiServiceOptions): AiService {
       return { ...answer, embeddings: answer.embeddings.map(unitVector) };
     },
     filter: (input, call) => ask('filter', input, filtersAnswer, call),
-    isBusy: (orgId) =>
-      gate.isShut(orgId) || tries.filter.isClosedToWork() || tries.generate.isClosedToWork(),
+    isBusy: (orgId) => gate.isShut(orgId) || isClosedToWork(),
+    busyMs: (orgId) => Math.max(gate.pausedMs(orgId), isClosedToWork() ? asksAgainMs : 0),
     close: () => post.close(),
   };
 }

@@ -82,9 +82,18 @@ function rejected(used: Used | undefined): Outcome {
   return { status: 'FAILED', errorCode: 'AI_REJECTED', ...(used && { used }) };
 }
 
+/** Between a prompt and the text of a document. */
+const divider = '\n\n---\n\n';
+
 /** What is sent: the prompt, and under it the text of the document. */
 export function promptOf({ prompt, documentText }: Pick<Work, 'prompt' | 'documentText'>): string {
-  return documentText === null ? prompt : `${prompt}\n\n---\n\n${documentText}`;
+  return documentText ? `${prompt}${divider}${documentText}` : prompt;
+}
+
+/** How many bytes of a document's text may go along with a prompt; below 0 where the prompt is too long by itself. */
+export function roomBeside(prompt: string, maxBytes: number, hasDocument: boolean): number {
+  const room = maxBytes - Buffer.byteLength(prompt);
+  return hasDocument && room >= 0 ? Math.max(0, room - divider.length) : room;
 }
 
 /** What an answer costs, in millionths, by the first price that fits; never less than it is. */

@@ -23,6 +23,9 @@ export type Scanner = {
   open(): Promise<Scan>;
 };
 
+/** It has nothing to look at: one that takes longer hangs, and keeps no worker waiting for a scan's time. */
+const pingTimeoutMs = 5_000;
+
 /**
  * Makes the scanner that asks a ClamAV daemon, by its command INSTREAM.
  *
@@ -32,7 +35,7 @@ export type Scanner = {
 export function makeScanner(url: string, timeoutMs: number): Scanner {
   return {
     async ping() {
-      const { send, answered, close } = call(url, timeoutMs);
+      const { send, answered, close } = call(url, Math.min(timeoutMs, pingTimeoutMs));
       try {
         await send(Buffer.from('zPING\0'));
         const text = await answered();

@@ -132,6 +132,15 @@ test('a request expires no later than the credentials it was signed with', async
   expect(expiresAt).toEqual(expiration);
 });
 
+test('without credentials it says so beforehand, and signs nothing', async () => {
+  const none = () => Promise.reject(new Error('Could not load credentials from any providers'));
+  const options = { bucket: 'uploads', region, timeoutMs: 1 };
+  const { sign } = openStorage({ ...options, credentials: none });
+  await expect(sign.ready()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(sign.upload(declared)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await openStorage({ ...options, credentials: account }).sign.ready();
+});
+
 /** Without what a signature adds to it. */
 function unsigned(url: string): { bare: URL; date: string } {
   const bare = new URL(url);

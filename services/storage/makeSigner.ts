@@ -1,6 +1,7 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
 import { create as contentDisposition } from 'content-disposition';
+import { RowhouseError } from '../../platform/errors/registry.ts';
 
 /** A request that a client may send, signed. Nothing but these headers may differ from none. */
 export type SignedRequest = {
@@ -43,8 +44,13 @@ export type DownloadTerms = {
   ttlSeconds: number;
 };
 
-/** Signs requests; without any network, but for credentials that have to be renewed. */
+/**
+ * Signs requests; without any network, but for credentials that have to be renewed. All throw
+ * RowhouseError `UNAVAILABLE` where there are no credentials.
+ */
 export type Signer = {
+  /** Says whether there are credentials, before anything is done that they are needed for. */
+  ready(): Promise<void>;
   upload(terms: UploadTerms): Promise<SignedRequest>;
   part(terms: PartTerms): Promise<SignedRequest>;
   download(terms: DownloadTerms): Promise<SignedRequest>;
@@ -66,6 +72,7 @@ export function makeSigner(client: S3Client, bucket: string): Signer {
     headers: Record<string, string>,
     query: Record<string, string>,
   ): Promise<SignedRequest> {
+    const { expiration } = await credentialsOf(client);
     const { protocol, hostname, host, port, pathname } = await base;
     const names = new Set(['host', ...Object.keys(headers).map((name) => name.toLowerCase())]);
     // The store's time, as its answers have told it.
@@ -86,10 +93,14 @@ export function makeSigner(client: S3Client, bucket: string): Signer {
       ([name, value]) => `${encoded(name)}=${encoded(value)}`,
     );
     const url = `${protocol}//${host}${pathname}${key}?${search.join('&')}`;
-    return { url, method, headers, expiresAt: await expiry(client, signingDate, ttlSeconds) };
+    const endsAtMs = signingDate.getTime() + ttlSeconds * 1000;
+    // Signed with credentials for a while, it is valid no longer than they are.
+    const expiresAt = new Date(Math.min(endsAtMs, expiration?.getTime() ?? endsAtMs));
+    return { url, method, headers, expiresAt };
   }
 
   return {
+    ready: async () => void (await credentialsOf(client)),
     upload: (terms) => sign('PUT', terms, uploadHeaders(terms), {}),
     part: (terms) =>
       sign('PUT', terms, partHeaders(terms), {
@@ -145,11 +156,12 @@ function plainName(fileName: string): string {
   return plain === '' ? 'file' : plain;
 }
 
-/** Signed with credentials for a while, a URL is valid no longer than they are. */
-async function expiry(client: S3Client, from: Date, ttlSeconds: number): Promise<Date> {
-  const { expiration } = await client.config.credentials();
-  const endsAtMs = from.getTime() + ttlSeconds * 1000;
-  return new Date(Math.min(endsAtMs, expiration?.getTime() ?? endsAtMs));
+async function credentialsOf(client: S3Client) {
+  try {
+    return await client.config.credentials();
+  } catch (cause) {
+    throw new RowhouseError('UNAVAILABLE', { cause });
+  }
 }
 
 /** Where the objects of a bucket lie, as the SDK says it; ends in a slash. Asks nobody. */

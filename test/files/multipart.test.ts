@@ -171,6 +171,7 @@ describe('is refused', () => {
     ['a part before the first', [{ partNumber: 0 }]],
     ['a part after the last', [{ partNumber: 3 }]],
     ['checksums of some parts alone', [{ partNumber: 1, checksumSha256: 'x' }, { partNumber: 2 }]],
+    ['a part that is asked for twice', [{ partNumber: 1 }, { partNumber: 1 }]],
     ['more than a hundred', Array.from({ length: 101 }, () => ({ partNumber: 1 }))],
   ])('%s', async (_, parts) => {
     const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
@@ -179,6 +180,19 @@ describe('is refused', () => {
       field: 'parts',
     });
   });
+
+  test.each(['', 'x', `${'A'.repeat(43)}\r`, 'A'.repeat(44), `${'A'.repeat(43)}=\r\nx: y`])(
+    'a checksum of a part that is none: %j',
+    async (checksumSha256) => {
+      const { file } = await ground.presign(bytes, { contentType: 'application/octet-stream' });
+      await expect(sign(file.id, [{ partNumber: 1, checksumSha256 }])).rejects.toMatchObject({
+        code: 'BAD_USER_INPUT',
+        field: 'checksumSha256',
+      });
+      // And the file may still come without.
+      await sign(file.id, [{ partNumber: 1 }]);
+    },
+  );
 
   test.each([true, false])(
     'parts that come otherwise than the first ones: those had checksums: %s',

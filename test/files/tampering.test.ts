@@ -340,7 +340,9 @@ describe('a declaration is refused', () => {
       { checksumSha256: randomBytes(31).toString('base64') },
       'BAD_USER_INPUT',
     ],
-    ['no type', { contentType: '' }, 'UPLOAD_TYPE_NOT_ALLOWED'],
+    ['no type', { contentType: '' }, 'BAD_USER_INPUT'],
+    ['a type with half a parameter', { contentType: 'text/plain; charset' }, 'BAD_USER_INPUT'],
+    ['all types', { contentType: '*/*' }, 'BAD_USER_INPUT'],
     ['a type with a line break', { contentType: 'text/plain\r\nx: y' }, 'BAD_USER_INPUT'],
     [
       'a type that is not allowed',
@@ -351,6 +353,19 @@ describe('a declaration is refused', () => {
   ] as const;
   test.each(bad)('with %s', async (_, otherwise, code) => {
     await expect(ground.presign(bytes, otherwise)).rejects.toMatchObject({ code });
+  });
+
+  test('and not for parameters that recorders and browsers give', async () => {
+    for (const contentType of [
+      'video/webm;codecs=vp9,opus',
+      'text/plain; charset="utf-8"',
+      'text/plain;format=flowed; delsp=yes',
+      'application/x-zip-compressed',
+    ]) {
+      const { upload } = await ground.presign(bytes, { contentType });
+      expect(upload.headers).toContainEqual({ name: 'Content-Type', value: contentType });
+      expect((await put(upload, bytes)).status).toBe(200);
+    }
   });
 
   test('with a document of another organization, like one that does not exist', async () => {

@@ -280,8 +280,23 @@ describe('a document', () => {
     const [call] = ground.callsOf(generation.id);
     const { prompt } = (call?.body ?? {}) as { prompt: string };
     expect(prompt).toMatch(/^Sum up\.\n\n---\n\nPlan\n\né+$/);
-    expect(Buffer.byteLength(prompt)).toBeLessThan(8_000 * 4 + 20);
+    expect(Buffer.byteLength(prompt)).toBeLessThanOrEqual(8_000 * 4);
     expect(Buffer.byteLength(prompt)).toBeGreaterThan(8_000 * 4 - 20);
+  });
+
+  test('goes along whole characters at a time, and not at all where the prompt leaves no room', async () => {
+    const document = await create('P', '😀'.repeat(10_000));
+    for (const [length, end] of [
+      [31_980, /\n\n---\n\nP\n\n😀+$/u],
+      [31_996, /^a+$/],
+    ] as const) {
+      const prompt = 'a'.repeat(length);
+      const { id } = await ground.mutate('generate', { prompt, document });
+      const { prompt: sent } = (ground.callsOf(id)[0]?.body ?? {}) as { prompt: string };
+      expect(sent).toMatch(end);
+      expect(sent).not.toContain('\uFFFD');
+      expect(Buffer.byteLength(sent)).toBeLessThanOrEqual(8_000 * 4);
+    }
   });
 
   test('of somebody else is answered as one that is not there', async () => {

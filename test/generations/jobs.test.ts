@@ -47,6 +47,19 @@ test('what a request hands off ends later, under the same key', async () => {
   expect(ground.callsOf(id).filter(({ isEffective }) => isEffective)).toHaveLength(1);
 });
 
+test.each([429, 503])(
+  'what a request hands off as it was told %i waits for as long as it was told',
+  async (status) => {
+    const operation = 'generate';
+    ground.ai.setFault({ kind: 'status', status, retryAfter: '3', operation, times: 1 });
+    const beganMs = performance.now();
+    const { id, status: state } = await ground.mutate('generate', { prompt: `Told ${status}.` });
+    expect(state).toBe('QUEUED');
+    expect(await ground.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
+    expect(performance.now() - beganMs).toBeGreaterThan(3_000);
+  },
+);
+
 describe('a generation that is canceled', () => {
   test('while it runs keeps no text, and its cost is booked', async () => {
     ground.ai.setFault({ kind: 'delay', ms: 500, operation: 'generate' });
@@ -157,6 +170,31 @@ describe('where an organization has one place', () => {
     expect(outcomes()).not.toContain('failed');
   }, 60_000);
 });
+
+test('while the service counts as down jobs wait, are not taken, and that is no attempt', async () => {
+  const down = await openGenerationGround();
+  try {
+    const worker = await down.startWorker({ WORKER_CONCURRENCY: '12', LOG_LEVEL: 'debug' });
+    down.ai.setFault({ kind: 'status', status: 500 });
+    const all = await Promise.all(
+      Array.from({ length: 12 }, (_, i) =>
+        down.mutate('startGeneration', { prompt: `Down: ${i}.` }),
+      ),
+    );
+    const outcomes = (which: string) =>
+      worker.lines.filter(({ msg, outcome }) => msg === 'job' && outcome === which).length;
+    // Each asks again while it counts as down.
+    await until('jobs to wait', () => outcomes('postponed') >= 12, 30_000);
+    const { rows } = await down.database.superuser.query(
+      'select max(attempt) as most from app_public.generations',
+    );
+    expect(rows[0].most).toBeLessThanOrEqual(3);
+    down.ai.setFault(undefined);
+    for (const { id } of all) expect(await down.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
+  } finally {
+    await down.close();
+  }
+}, 60_000);
 
 test('a service that hangs holds half of the places of a worker, and other jobs have the rest', async () => {
   const hanging = await openGenerationGround({ AI_JOB_TIMEOUT_MS: '60000' });

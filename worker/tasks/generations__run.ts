@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { RowhouseError } from '../../platform/errors/registry.ts';
 import type { Pseudonym } from '../../platform/logging.ts';
 import { keptOutMs } from '../../services/ai/AiFailure.ts';
+import type { AiService } from '../../services/ai/openAiService.ts';
 import type { ProduceText } from '../../services/ai/produceText.ts';
 import type { WhoAsks } from '../../services/ai/whoAsks.ts';
 import { defineTask, PostponedError, type Task } from '../task.ts';
@@ -8,6 +10,7 @@ import { defineTask, PostponedError, type Task } from '../task.ts';
 /** What a generation is done with. */
 export type GenerationServices = {
   produce: ProduceText;
+  ai: Pick<AiService, 'isBusy' | 'busyMs'>;
   /** For one attempt, all calls of the AI service together. */
   timeoutMs: number;
   /** What generations of an organization may cost in a month, where it has no budget of its own. */
@@ -41,12 +44,17 @@ const marginMs = 10_000;
  * be asked for this organization now, that is no attempt.
  */
 export function makeGenerationsRun(services: GenerationServices): Task {
-  const { produce, timeoutMs, budgetMicros, pseudonym, whoAsks } = services;
+  const { produce, ai, timeoutMs, budgetMicros, pseudonym, whoAsks } = services;
   return defineTask({
     payload,
     timeoutMs: timeoutMs + marginMs,
     async run({ rowId: id, orgId, userId, traceparent }, context) {
       const { attempt, signal, observe, withClient, complete } = context;
+      const caller = whoAsks(orgId, userId);
+      // Not even taken: while the service is down, that would be two entries of the trail each time.
+      if (ai.isBusy(caller.orgId)) {
+        throw new PostponedError(ai.busyMs(caller.orgId), new RowhouseError('AI_UNAVAILABLE'));
+      }
       const { rows } = await withClient((client) =>
         client.query('select * from app_private.take_generation($1, $2, $3)', [
           attempt,
@@ -68,7 +76,7 @@ export function makeGenerationsRun(services: GenerationServices): Task {
           maxTokens: generation.max_tokens,
         },
         {
-          ...whoAsks(orgId, userId),
+          ...caller,
           traceparent: traceparent ?? undefined,
           signal,
           deadlineMs: timeoutMs,

@@ -399,6 +399,30 @@ describe('limits', () => {
     await create(carol);
   });
 
+  test.each([
+    ["array['nonsense']", 'null', 'null'],
+    ["array['IMAGE/PNG']", 'null', 'null'],
+    ["array['image/png', null]", 'null', 'null'],
+    ["array['*/png']", 'null', 'null'],
+    ['null', '-1', 'null'],
+    ['null', 'null', '-1'],
+  ])(
+    'of an organization that could hold for no file are refused: %s, %s, %s',
+    async (types, bytes, quota) => {
+      const insert = `insert into app_private.upload_settings values ('org_acme', ${types}, ${bytes}, ${quota}, ${quota})`;
+      await expect(database.superuser.query(insert)).rejects.toMatchObject({ code: '23514' });
+    },
+  );
+
+  test('of an organization may be any types, some, or none', async () => {
+    for (const types of ["array['*/*']", "array['image/*', 'application/vnd.ms-excel']", "'{}'"]) {
+      await database.superuser.query(
+        `insert into app_private.upload_settings values ('org_acme', ${types}, 0, 0, 0)
+         on conflict (org_id) do update set allowed_types = excluded.allowed_types`,
+      );
+    }
+  });
+
   test('a large file comes in parts, a thousand at most', async () => {
     const id = await create(alice, { size: 501 });
     const huge = await create(alice, {

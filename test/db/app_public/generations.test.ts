@@ -85,10 +85,10 @@ const finish = (id: string, taken = 1, outcome: object = succeeded, caller = ali
     [id, taken, JSON.stringify(outcome)],
     caller,
   );
-const handOff = (id: string, taken = 1, caller = alice, spent: object = {}) =>
+const handOff = (id: string, taken = 1, caller = alice, spent: object = {}, pauseMs = 0) =>
   told(
-    'select app_hidden.hand_off_generation($1, $2, $3) as told',
-    [id, taken, JSON.stringify(spent)],
+    'select app_hidden.hand_off_generation($1, $2, $3, $4) as told',
+    [id, taken, JSON.stringify(spent), pauseMs],
     caller,
   );
 const cancel = (id: string, caller = alice) =>
