@@ -491,6 +491,8 @@ create policy insert_trail on app_public.audit_events for insert to rowhouse_own
   with check true;
 create policy select_auditor on app_public.audit_events for select to app_user
   using ( SELECT app_hidden.can_read_audit() AS can_read_audit);
+create policy select_operator on app_public.audit_events for select to rowhouse_owner
+  using (org_id = ''::text);
 
 create policy all_same_org on app_public.dead_letters as restrictive for all to app_user
   using (org_id = ( SELECT app_hidden.current_org_id() AS current_org_id))

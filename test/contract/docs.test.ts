@@ -185,6 +185,7 @@ const runBy: Record<string, readonly string[]> = {
 /** Names in capitals that are neither settings nor codes nor values of the API, with where they are. */
 const otherNames = [
   'AWS_ENDPOINT_URL',
+  'AWS_PROFILE',
   // test/graphql/golden.test.ts
   'UPDATE_GOLDEN',
   // test/isolation/proof.test.ts

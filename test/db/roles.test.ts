@@ -243,7 +243,7 @@ describe('the roles', () => {
       'app_user app_hidden.finalize_file(uuid)',
       'app_user app_hidden.finish_generation(uuid,integer,jsonb)',
       'app_user app_hidden.first_uuid_at(timestamp with time zone)',
-      'app_user app_hidden.hand_off_generation(uuid,integer,jsonb)',
+      'app_user app_hidden.hand_off_generation(uuid,integer,jsonb,bigint)',
       'app_user app_hidden.has_permission(text)',
       'app_user app_hidden.is_fresh(integer)',
       'app_user app_hidden.is_second_factor_fresh(integer)',

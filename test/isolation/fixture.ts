@@ -104,10 +104,10 @@ function personOf(table: Table, { tables }: Catalogue): string {
 
 /**
  * Whose a row is, as a caller sees it: their own in the organization they act in, that
- * organization's, their own in another one, or foreign.
+ * organization's, their own in another one, of no organization, or foreign.
  */
 export type RowClass = (typeof rowClasses)[number];
-export const rowClasses = ['own', 'org', 'elsewhere', 'foreign'] as const;
+export const rowClasses = ['own', 'org', 'elsewhere', 'unowned', 'foreign'] as const;
 
 /** Tells the class of a row for a caller. */
 export function classOf(
@@ -127,7 +127,8 @@ export function classOf(
     if (caller.orgId !== '' && orgId === caller.orgId) return 'org';
     return isMember(orgId, caller.userId) ? 'elsewhere' : 'foreign';
   }
-  if (caller.orgId !== '' && orgId === caller.orgId) return isSelf ? 'own' : 'org';
+  if (orgId === '') return 'unowned';
+  if (orgId === caller.orgId) return isSelf ? 'own' : 'org';
   return isSelf ? 'elsewhere' : 'foreign';
 }
 

@@ -263,6 +263,18 @@ describe('the trail', () => {
     }
   });
 
+  test('is read by operators where it belongs to no organization, and nowhere else', async () => {
+    await writeDocument(bob);
+    await inRolledBack(async (client) => {
+      await client.query(
+        "insert into app_public.audit_events (org_id, action, source) values ('', 'COMMAND', 'SYSTEM')",
+      );
+      await client.query('set local role rowhouse_owner');
+      const { rows } = await client.query('select distinct org_id from app_public.audit_events');
+      expect(rows).toEqual([{ org_id: '' }]);
+    });
+  });
+
   test('does not show the login', async () => {
     await expect(
       ask(database, admin, 'select login from app_public.audit_events'),
