@@ -1,7 +1,9 @@
-import { type ClientBase, DatabaseError } from 'pg';
-import { type Caller, pgSettings } from './claims.ts';
+import { DatabaseError } from 'pg';
+import type { Caller } from './claims.ts';
+import { enter, type WhyClients, WhyError } from './whyClients.ts';
 import { type Answer, type Ask, type Evaluated, evaluate, rowSource } from './whyEvaluate.ts';
-import { type AccessTable, readTable, type TablePolicy } from './whyTable.ts';
+import { findRow, readableColumns, type Sight } from './whyRow.ts';
+import { type AccessTable, matchKey, readTable, type TablePolicy } from './whyTable.ts';
 
 /** What somebody wants to do. */
 export type Command = (typeof commands)[number];
@@ -33,6 +35,8 @@ export type Access = {
   row: 'given' | 'new' | 'any';
   /** The organization the row belongs to, where the table has one and the row is given. */
   rowOrgId: string | null;
+  /** Who had to look to see the row; null where none is given. */
+  seenBy: Sight | null;
   grants: AccessGrant[];
   policies: PolicyVerdict[];
   /** What Postgres did when it was tried, in a transaction that was rolled back; null where nothing was. */
@@ -59,19 +63,6 @@ export type PolicyVerdict = Pick<TablePolicy, 'name' | 'isPermissive'> & {
   condition: Evaluated;
 };
 
-/** A question about something that is not there, or cannot be asked. */
-export class WhyError extends Error {
-  override readonly name = 'WhyError';
-}
-
-/** The two ways to Postgres that an answer needs; each inside a transaction that is rolled back. */
-export type WhyClients = {
-  /** Reads the catalogue and rows, as far as its policies let it: the owner, or a superuser. */
-  reader: Pick<ClientBase, 'query'>;
-  /** May become app_user: the API's login. */
-  caller: Pick<ClientBase, 'query'>;
-};
-
 /**
  * Says whether a caller may do something, and which grant or policy decides. Conditions
  * are evaluated part by part by Postgres itself, as app_user with the caller's settings;
@@ -93,7 +84,8 @@ export async function explainAccess(
     }
   }
   const grants = grantsOf(table, command, written);
-  const place = question.id === undefined ? null : await findRow(clients.reader, table, question);
+  const place =
+    question.id === undefined ? null : await findRow(clients, table, caller, question.id);
 
   const shutOut = await admit(clients.caller, caller);
   await enter(clients.caller, caller);
@@ -114,27 +106,32 @@ export async function explainAccess(
       : null;
   const verdict =
     shutOut === null
-      ? judge(table, grants, policies, command)
+      ? judge(table, grants, policies, command, place !== null)
       : { allowed: false, decidedBy: `The API refuses the caller before any policy: ${shutOut}` };
+  const isOpen = policies.some(({ passes }) => passes === 'row');
   return {
     ...verdict,
     // What Postgres does is what counts.
     ...(tried !== null &&
-      tried !== verdict.allowed && { allowed: tried, decidedBy: unforeseen(tried) }),
+      tried !== verdict.allowed && { allowed: tried, decidedBy: unforeseen(tried, isOpen) }),
     command,
     table: table.name,
     caller,
     shutOut,
     row: place ? 'given' : command === 'insert' ? 'new' : 'any',
-    rowOrgId: place && table.hasTenant ? String(place.row.org_id) : null,
+    rowOrgId: place?.orgId ?? null,
+    seenBy: place?.seenBy ?? null,
     grants,
     policies,
     tried,
   };
 }
 
-const unforeseen = (tried: boolean) =>
-  `Postgres ${tried ? 'did' : 'refused'} it when it was tried, which grants and policies alone do not explain: look at triggers and constraints.`;
+const unforeseen = (tried: boolean, isOpen: boolean) =>
+  `Postgres ${tried ? 'did' : 'refused'} it when it was tried, which grants and policies alone do not explain: ` +
+  (isOpen
+    ? 'some look at columns that app_user may not read, and no policy shows them to the owner’s login.'
+    : 'look at triggers and constraints.');
 
 function grantsOf(table: AccessTable, command: Command, written: readonly string[]): AccessGrant[] {
   const columns = table.columns.filter((column) => column.privileges.includes(command));
@@ -200,6 +197,7 @@ function judge(
   grants: readonly AccessGrant[],
   policies: readonly PolicyVerdict[],
   command: Command,
+  isNamed: boolean,
 ): Pick<Access, 'allowed' | 'decidedBy'> {
   const missing = grants.find(({ isGranted }) => !isGranted);
   if (missing)
@@ -251,7 +249,7 @@ function judge(
   return {
     allowed: true,
     decidedBy: depends
-      ? `It depends on the row: ${last?.name} has to pass. Name one with --id.`
+      ? `It depends on the row: ${last?.name} has to pass.${isNamed ? '' : ' Name one with --id.'}`
       : decided,
   };
 }
@@ -259,72 +257,6 @@ function judge(
 const isNo = (answer: Answer) => answer !== true && answer !== 'row';
 const asRead = (stage: string, command: Command) =>
   command !== 'select' && stage === 'select using' ? `: the caller cannot even see the row` : '';
-
-type Place = { row: Record<string, unknown>; key: Record<string, unknown> };
-
-/** How many other organizations are searched for a row that is not in the caller's. */
-const maxOrganizations = 200;
-
-async function findRow(
-  reader: WhyClients['reader'],
-  table: AccessTable,
-  { caller, id = '' }: AccessQuestion,
-): Promise<Place> {
-  const key = keyOf(table, id);
-  const where = Object.keys(key)
-    .map((name, i) => `t.${name}::text = $${i + 1}`)
-    .join(' and ');
-  const sql = `select to_jsonb(t) as row from ${table.name} as t where ${where} limit 1`;
-  const look = async (orgId: string) => {
-    await reader.query(
-      "select set_config('jwt.org_id', $1, true), set_config('jwt.user_id', $2, true)",
-      [orgId, caller.userId],
-    );
-    const { rows } = await reader.query<{ row: Record<string, unknown> }>(sql, Object.values(key));
-    return rows[0]?.row;
-  };
-  let row = await look(caller.orgId);
-  if (!row && table.hasTenant) {
-    const { rows } = await reader.query<{ id: string }>(
-      'select id from app_public.organizations where id <> $1 order by created_at limit $2',
-      [caller.orgId, maxOrganizations],
-    );
-    for (const { id: orgId } of rows) {
-      row = await look(orgId);
-      if (row) break;
-    }
-  }
-  if (!row) {
-    throw new WhyError(
-      `There is no row "${id}" in ${table.name}, or the login that reads it cannot see it.`,
-    );
-  }
-  const found = row;
-  return { row, key: Object.fromEntries(table.key.map((name) => [name, found[name]])) };
-}
-
-/** The columns of the key that an id gives: all of it, or all but the tenant. */
-function keyOf(table: AccessTable, id: string): Record<string, string> {
-  const given = nodeKey(id) ?? id.split(',');
-  const short = table.key.filter((name) => name !== 'org_id' || table.key.length === 1);
-  const names = [table.key, short].find(({ length }) => length === given.length);
-  if (!names || names.length === 0) {
-    throw new WhyError(
-      `"${id}" is no id of ${table.name}, whose key is (${table.key.join(', ')}).`,
-    );
-  }
-  return Object.fromEntries(names.map((name, i) => [`"${name}"`, given[i] ?? '']));
-}
-
-/** What a node id holds; null for what is none. */
-function nodeKey(id: string): string[] | null {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(id, 'base64').toString('utf8'));
-    return Array.isArray(parts) && parts.length > 1 ? parts.slice(1).map(String) : null;
-  } catch {
-    return null;
-  }
-}
 
 /**
  * Asks what each request asks before its claims count, and undoes it: whether the caller is still
@@ -349,14 +281,6 @@ async function admit(
   } finally {
     await client.query('rollback to savepoint admit');
   }
-}
-
-/** Puts the transaction of a connection into the caller's scope. */
-async function enter(client: WhyClients['caller'], caller: Caller): Promise<void> {
-  await client.query(
-    'select set_config(name, value, true) from jsonb_each_text($1) as s (name, value)',
-    [JSON.stringify(pgSettings(caller, 'why'))],
-  );
 }
 
 /** What an insert begins with: defaults, as the caller gets them. */
@@ -392,7 +316,10 @@ async function attempt(
   values: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
   const names = Object.keys(values).map((name) => `"${name}"`);
-  const given = `jsonb_populate_record(null::${table.name}, $${command === 'insert' ? 1 : table.key.length + 1}::jsonb)`;
+  // A condition reads: of the key, what the caller may read, and the policy stands for the tenant.
+  const readable = readableColumns(table);
+  const matched = table.key.filter((name) => name !== 'org_id' || readable.includes(name));
+  const given = `jsonb_populate_record(null::${table.name}, $${command === 'insert' ? 1 : matched.length + 1}::jsonb)`;
   if (command === 'insert') {
     const sql = `insert into ${table.name} (${names.join(', ')}) select ${names.join(', ')} from ${given}`;
     return 'value' in (await askAs(client, sql, [JSON.stringify(values)]));
@@ -403,14 +330,14 @@ async function attempt(
   const set = isWritten
     ? `(${names.join(', ')}) = row (${names.map((name) => `g.${name}`).join(', ')}) from ${given} as g`
     : `"${column}" = t."${column}"`;
-  const where = table.key.map((name, i) => `t."${name}"::text = $${i + 1}`).join(' and ');
+  const where = matchKey(table, matched);
   const sql = {
     select: `select count(*)::int as value from ${table.name} as t where ${where}`,
     update: `with w as (update ${table.name} as t set ${set} where ${where} returning 1) select count(*)::int as value from w`,
     delete: `with w as (delete from ${table.name} as t where ${where} returning 1) select count(*)::int as value from w`,
   }[command];
   const answer = await askAs(client, sql, [
-    ...table.key.map((name) => String(key[name])),
+    ...matched.map((name) => String(key[name])),
     ...(isWritten ? [JSON.stringify(values)] : []),
   ]);
   return 'value' in answer && answer.value === 1;

@@ -1,14 +1,17 @@
 import { Client } from 'pg';
-import {
-  type Access,
-  type AccessQuestion,
-  explainAccess,
-  type WhyClients,
-  WhyError,
-} from './why.ts';
+import { type Access, type AccessQuestion, explainAccess } from './why.ts';
+import { type WhyClients, WhyError } from './whyClients.ts';
 
 /** Where to ask; the logins of the owner and of the API. */
-export type WhyUrls = { ownerUrl: string; apiUrl: string };
+export type WhyUrls = {
+  ownerUrl: string;
+  apiUrl: string;
+  /**
+   * Whether a table may be locked for a moment, to see a row that nothing else shows: everybody
+   * who wants the table waits meanwhile, so never in production.
+   */
+  mayLock: boolean;
+};
 
 /** Who asks, as far as it is said; the mirror knows the rest. */
 export type WhyQuestion = Omit<AccessQuestion, 'caller'> & {
@@ -34,7 +37,7 @@ export async function askWhy(urls: WhyUrls, question: WhyQuestion): Promise<Acce
       const role = await roleOf(reader, userId, orgId);
       const orgRole = question.role ?? role;
       return explainAccess(
-        { reader, caller },
+        { reader, caller, mayLock: urls.mayLock },
         { caller: { userId, orgId, orgRole, permissions }, ...asked },
       );
     }),

@@ -1,8 +1,9 @@
 import { CommanderError, Option, Command as Program } from 'commander';
 import { z } from 'zod';
 import { ConfigError, loadConfig } from '../platform/config/loadConfig.ts';
-import { type Command, commands, WhyError } from './why.ts';
+import { type Command, commands } from './why.ts';
 import { askWhy } from './whyAsk.ts';
+import { WhyError } from './whyClients.ts';
 import { renderAccess } from './whyReport.ts';
 
 /** `npm run db:why`. Exits with 0 where it is allowed, 1 where it is denied, 2 where it could not say. */
@@ -40,14 +41,14 @@ async function main(): Promise<number> {
     throw new WhyError('An insert is of a row that is not there yet: leave out --id.');
   }
   const values = flags.values === undefined ? undefined : readValues(flags.values, command);
-  const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = loadConfig('none');
+  const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl, isProduction } = loadConfig('none');
   if (!ownerUrl || !apiUrl) {
     throw new WhyError(
       'DATABASE_OWNER_URL and DATABASE_URL are needed, and not both are set; nor is the local stack (npm start) running.',
     );
   }
   const access = await askWhy(
-    { ownerUrl, apiUrl },
+    { ownerUrl, apiUrl, mayLock: !isProduction },
     {
       userId: user,
       orgId: org,

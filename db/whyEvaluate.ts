@@ -1,7 +1,8 @@
+import { escapeIdentifier } from 'pg';
 import { type Condition, sidesOf, takeApart } from './whyExpression.ts';
 import type { AccessTable } from './whyTable.ts';
 
-/** What a condition came out as; `row`: there is no row, and it depends on one; `error`: it raised. */
+/** What a condition came out as; `row`: it depends on what is not known of the row; `error`: it raised. */
 export type Answer = boolean | null | 'row' | 'error';
 
 /** A condition with what each of its parts came out as. */
@@ -21,16 +22,18 @@ export type Ask = (
 ) => Promise<{ value: unknown } | { sqlState: string }>;
 
 /** Where a condition finds its columns. */
-export type RowSource = { from: string; values: unknown[] } | null;
+export type RowSource = { from: string; values: unknown[]; isWhole: boolean } | null;
 
-/** A row as a table of one row, whatever the caller may see of the real one. */
+/** A row as a table of one row, with the columns that are known, whatever the caller may see of the real one. */
 export function rowSource(table: AccessTable, row: Record<string, unknown> | null): RowSource {
   if (!row) return null;
-  const from = ` from (select (jsonb_populate_record(null::${table.name}, $1::jsonb)).*) as ${table.alias}`;
-  return { from, values: [JSON.stringify(row)] };
+  const known = table.columns.filter(({ name }) => name in row);
+  const columns = known.map(({ name }) => `r.${escapeIdentifier(name)}`).join(', ');
+  const from = ` from (select ${columns} from jsonb_populate_record(null::${table.name}, $1::jsonb) as r) as ${table.alias}`;
+  return { from, values: [JSON.stringify(row)], isWhole: known.length === table.columns.length };
 }
 
-/** Undefined column, undefined table: it asks for a row, and there is none. */
+/** Undefined column, undefined table: it asks for what is not known of the row. */
 const needsRow = ['42703', '42P01'];
 
 /** Evaluates a condition and each of its parts. */
@@ -67,7 +70,7 @@ async function answerOf(ask: Ask, text: string, source: RowSource): Promise<Answ
     source?.values ?? [],
   );
   if ('value' in found) return found.value as boolean | null;
-  return !source && needsRow.includes(found.sqlState) ? 'row' : 'error';
+  return !source?.isWhole && needsRow.includes(found.sqlState) ? 'row' : 'error';
 }
 
 async function evaluateSides(

@@ -1,5 +1,6 @@
 import type { Access, PolicyVerdict } from './why.ts';
 import type { Answer, Evaluated } from './whyEvaluate.ts';
+import type { Sight } from './whyRow.ts';
 
 /** What `npm run db:why` prints. */
 export function renderAccess(access: Access): string {
@@ -27,12 +28,21 @@ export function renderAccess(access: Access): string {
   return `${lines.join('\n')}\n`;
 }
 
-function rowText({ row, rowOrgId, caller }: Access): string {
+function rowText({ row, rowOrgId, caller, seenBy }: Access): string {
   if (row === 'any') return 'none was named: what depends on the row is left open';
   if (row === 'new') return 'a new one, of defaults';
-  if (rowOrgId === null) return 'is there';
-  return `is there, in ${rowOrgId}${rowOrgId === caller.orgId ? '' : ', which is not the caller’s organization'}`;
+  const seen = seenBy === null ? '' : sights[seenBy];
+  if (rowOrgId === null) return `is there${seen}`;
+  return `is there, in ${rowOrgId}${rowOrgId === caller.orgId ? '' : ', which is not the caller’s organization'}${seen}`;
 }
+
+/** Policies may hide a row from the owner, too. */
+const sights: Record<Sight, string> = {
+  owner: '',
+  caller: '; seen as the caller',
+  administrator: '; seen as an administrator there',
+  unforced: '; hidden from all but the owner of the table, unbound',
+};
 
 function policyLines({
   name,

@@ -1,4 +1,4 @@
-import type { ClientBase } from 'pg';
+import { type ClientBase, escapeIdentifier } from 'pg';
 
 /** What the catalogue says of a table, as far as app_user is concerned. */
 export type AccessTable = {
@@ -9,8 +9,9 @@ export type AccessTable = {
   alias: string;
   hasRowSecurity: boolean;
   hasTenant: boolean;
-  /** Columns of the primary key. */
+  /** Columns of the primary key, and their types. */
   key: string[];
+  keyTypes: string[];
   isSchemaUsable: boolean;
   /** Of app_user on the whole table, in lower case. */
   privileges: string[];
@@ -40,6 +41,17 @@ export async function readTable(
   return rows[0] ?? null;
 }
 
+/** Finds a row `t` by these columns of its key, given from $1 on; by the index of the key. */
+export function matchKey(
+  { key, keyTypes }: Pick<AccessTable, 'key' | 'keyTypes'>,
+  names: readonly string[],
+): string {
+  const terms = names.map(
+    (name, i) => `t.${escapeIdentifier(name)} = $${i + 1}::text::${keyTypes[key.indexOf(name)]}`,
+  );
+  return terms.join(' and ');
+}
+
 const tableSql = `
   select format('%I.%I', n.nspname, c.relname) as name, n.nspname as schema, quote_ident(c.relname) as alias,
     c.relrowsecurity as "hasRowSecurity",
@@ -49,6 +61,11 @@ const tableSql = `
       join pg_attribute a on a.attnum = u.attnum
       where k.conrelid = c.oid and k.contype = 'p' and a.attrelid = c.oid order by u.place
     ) as key,
+    array(
+      select format_type(a.atttypid, a.atttypmod) from pg_constraint k, unnest(k.conkey) with ordinality as u (attnum, place)
+      join pg_attribute a on a.attnum = u.attnum
+      where k.conrelid = c.oid and k.contype = 'p' and a.attrelid = c.oid order by u.place
+    ) as "keyTypes",
     has_schema_privilege('app_user', n.oid, 'usage') as "isSchemaUsable",
     array(
       select p from unnest(array['select', 'insert', 'update', 'delete']) as p

@@ -69,7 +69,8 @@ export function openParts(
 
   // Explains refusals, and so tells what is there: never in production.
   const { databaseOwnerUrl: ownerUrl, databaseUrl: apiUrl } = config;
-  const accessUrls = !config.isProduction && ownerUrl ? { ownerUrl, apiUrl } : undefined;
+  const accessUrls =
+    !config.isProduction && ownerUrl ? { ownerUrl, apiUrl, mayLock: true } : undefined;
 
   const pseudonym = makePseudonym(config.logPseudonymKey);
   const preset = makePreset({

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { WhyError } from '../../db/why.ts';
 import { askWhy, type WhyQuestion } from '../../db/whyAsk.ts';
+import { WhyError } from '../../db/whyClients.ts';
 import { renderAccess } from '../../db/whyReport.ts';
 import { goneChange } from '../../services/clerk/changes.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -26,14 +26,17 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 const why = (question: Partial<WhyQuestion>) =>
-  askWhy(database, {
-    userId: 'user_bob',
-    orgId: 'org_acme',
-    permissions: [],
-    table: 'notes',
-    command: 'select',
-    ...question,
-  });
+  askWhy(
+    { ...database, mayLock: false },
+    {
+      userId: 'user_bob',
+      orgId: 'org_acme',
+      permissions: [],
+      table: 'notes',
+      command: 'select',
+      ...question,
+    },
+  );
 const policyOf = (access: Awaited<ReturnType<typeof why>>, name: string, part = 'using') =>
   access.policies.find((policy) => policy.name === name && policy.part === part);
 
@@ -291,6 +294,7 @@ test.each<[string, Partial<WhyQuestion>, RegExp]>([
   ['an unknown table', { table: 'spoons' }, /no table "spoons"/],
   ['a table with a strange name', { table: `notes"; drop table x; --` }, /no table/],
   ['an unknown row', { id: '01900000-0000-7000-8000-000000000000' }, /no row/],
+  ['what is not of the key’s type', { id: 'x' }, /no id of app_public.notes/],
   ['what is no id', { id: 'a,b,c' }, /no id of app_public.notes, whose key is \(org_id, id\)/],
 ])('tells of %s', async (_claim, question, message) => {
   await expect(why(question)).rejects.toThrow(WhyError);

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { goneChange } from '../../services/clerk/changes.ts';
+import { connected } from '../db/callers.ts';
 import { signIn, startApi, type TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { guideTable } from '../support/schemaGuide.ts';
 
 let database: TestDatabase;
 let development: TestApi;
@@ -16,6 +18,7 @@ const unknown = Buffer.from('["Document","01900000-0000-7000-8000-000000000000"]
 
 beforeAll(async () => {
   database = await openTestDatabase();
+  await connected(database.ownerUrl, (client) => client.query(guideTable));
   const DATABASE_OWNER_URL = database.ownerUrl;
   [development, production] = await Promise.all([
     startApi(database, { NODE_ENV: 'development', DATABASE_OWNER_URL }),
@@ -74,6 +77,33 @@ describe('in development, a refusal says which policy decided', () => {
     });
     expect(await access(unknown)).toEqual({
       decidedBy: expect.stringContaining('There is no row'),
+    });
+  });
+
+  test('of a row of the schema guide’s table, which has no policy for the owner’s login', async () => {
+    const { data } = await development.request(
+      ann,
+      'mutation ($document: ID!) { createNote(input: { note: { document: $document, text: "N" } }) { note { id } } }',
+      { document: id },
+    );
+    const note = data.createNote.note.id;
+    const change =
+      'mutation ($id: ID!) { updateNote(input: { id: $id, patch: { text: "X" } }) { note { id } } }';
+    const remove = 'mutation ($id: ID!) { deleteNote(input: { id: $id }) { deletedNoteId } }';
+    const refusedBy = async (token: string, mutation: string) =>
+      (await development.request(token, mutation, { id: note })).errors?.[0]?.extensions.access;
+    const told = { allowed: false, tried: false, row: 'given', table: 'app_public.notes' };
+    expect(await refusedBy(bob, change)).toMatchObject({
+      ...told,
+      decidedBy: expect.stringContaining('update_own'),
+    });
+    expect(await refusedBy(bob, remove)).toMatchObject({
+      ...told,
+      decidedBy: expect.stringContaining('delete_own'),
+    });
+    expect(await refusedBy(zoe, change)).toMatchObject({
+      ...told,
+      decidedBy: expect.stringContaining('all_same_org'),
     });
   });
 

@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { projectRoot } from '../../platform/config/settings.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { guideTable } from '../support/schemaGuide.ts';
 import { matrixFaults } from './compare.ts';
 import { type House, openHouse } from './house.ts';
 import { type Matrix, readMatrix } from './matrix.ts';
@@ -16,9 +14,6 @@ import { asOwner, fewCallers, openWorld, silenceGrafast, type World } from './wo
  * A table that these tests have never seen is covered by them, with nothing else touched: that of
  * the schema guide passes, and others that show something are caught.
  */
-
-const guide = readFileSync(join(projectRoot, 'docs/schema-guide.md'), 'utf8');
-const notes = guide.match(/```sql\n(-- Notes:.*?)```/s)?.[1] ?? '';
 
 /** A table with every fault but the one it is about mended. */
 const leaky = (name: string, columns: string, read = 'org_id = app_hidden.current_org_id()') => `
@@ -75,7 +70,7 @@ describe('the table of the schema guide', () => {
   let house: House;
   beforeAll(async () => {
     database = await openTestDatabase();
-    await asOwner(database, notes);
+    await asOwner(database, guideTable);
     house = await openHouse(database, readMatrix());
   });
   afterAll(async () => {
@@ -122,7 +117,7 @@ describe('the table of the schema guide', () => {
   }, 60_000);
 
   test('is in the proof', async () => {
-    const world = await openWorld({ migration: notes, others: 2, names: fewCallers });
+    const world = await openWorld({ migration: guideTable, others: 2, names: fewCallers });
     try {
       const fields = [
         'notes',

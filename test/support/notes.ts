@@ -35,7 +35,5 @@ const notes = `
     with check (author_id = (select app_hidden.current_user_id()) or (select app_hidden.can_manage_notes()));
   create policy delete_own on app_public.notes for delete to app_user
     using (author_id = (select app_hidden.current_user_id()) or (select app_hidden.can_manage_notes()));
-  create policy select_same_org on app_public.notes for select to current_user
-    using (org_id = (select app_hidden.current_org_id()));
   grant select, delete, insert (text), update (text) on app_public.notes to app_user;
   commit`;
