@@ -2,6 +2,7 @@ import { DatabaseError } from 'pg';
 import type { Caller } from './claims.ts';
 import { enter, type WhyClients, WhyError } from './whyClients.ts';
 import { type Answer, type Ask, type Evaluated, evaluate, rowSource } from './whyEvaluate.ts';
+import { type Refusal, readRefusal, refusalText } from './whyRefusal.ts';
 import { findRow, readableColumns, type Sight } from './whyRow.ts';
 import { type AccessTable, matchKey, readTable, type TablePolicy } from './whyTable.ts';
 
@@ -41,6 +42,8 @@ export type Access = {
   policies: PolicyVerdict[];
   /** What Postgres did when it was tried, in a transaction that was rolled back; null where nothing was. */
   tried: boolean | null;
+  /** What Postgres said, where it refused with an error what was tried. */
+  refusal: Refusal | null;
 };
 
 /** A privilege that the command needs. */
@@ -100,7 +103,7 @@ export async function explainAccess(
     const { name, isPermissive } = policy;
     policies.push({ name, isPermissive, part, appliesAs, passes: condition.answer, condition });
   }
-  const tried =
+  const attempted =
     shutOut === null && (place || (command === 'insert' && written.length > 0))
       ? await attempt(clients.caller, table, command, place?.key ?? {}, values)
       : null;
@@ -108,12 +111,18 @@ export async function explainAccess(
     shutOut === null
       ? judge(table, grants, policies, command, place !== null)
       : { allowed: false, decidedBy: `The API refuses the caller before any policy: ${shutOut}` };
+  const isRefused = attempted instanceof DatabaseError;
+  const refusal = isRefused ? await readRefusal(clients.reader, attempted) : null;
+  const tried = isRefused ? false : attempted;
   const isOpen = policies.some(({ passes }) => passes === 'row');
   return {
     ...verdict,
     // What Postgres does is what counts.
     ...(tried !== null &&
-      tried !== verdict.allowed && { allowed: tried, decidedBy: unforeseen(tried, isOpen) }),
+      tried !== verdict.allowed && {
+        allowed: tried,
+        decidedBy: refusal ? refusalText(refusal) : unforeseen(tried, isOpen),
+      }),
     command,
     table: table.name,
     caller,
@@ -124,14 +133,15 @@ export async function explainAccess(
     grants,
     policies,
     tried,
+    refusal,
   };
 }
 
 const unforeseen = (tried: boolean, isOpen: boolean) =>
-  `Postgres ${tried ? 'did' : 'refused'} it when it was tried, which grants and policies alone do not explain: ` +
+  `Postgres ${tried ? 'did it' : 'met no row'} when it was tried, which grants and policies alone do not explain: ` +
   (isOpen
     ? 'some look at columns that app_user may not read, and no policy shows them to the owner’s login.'
-    : 'look at triggers and constraints.');
+    : 'look at triggers.');
 
 function grantsOf(table: AccessTable, command: Command, written: readonly string[]): AccessGrant[] {
   const columns = table.columns.filter((column) => column.privileges.includes(command));
@@ -293,7 +303,7 @@ async function newRow(ask: Ask, table: AccessTable): Promise<Record<string, unkn
   return row;
 }
 
-/** Asks in a savepoint; what cannot be answered is told by its SQLSTATE. */
+/** Asks in a savepoint; what cannot be answered is told by its error. */
 async function askAs(client: WhyClients['caller'], sql: string, values: unknown[]) {
   await client.query('savepoint why');
   try {
@@ -303,18 +313,18 @@ async function askAs(client: WhyClients['caller'], sql: string, values: unknown[
   } catch (error) {
     await client.query('rollback to savepoint why');
     if (!(error instanceof DatabaseError)) throw error;
-    return { sqlState: error.code ?? '' };
+    return { sqlState: error.code ?? '', error };
   }
 }
 
-/** Tries it: true where a row was met, or added. */
+/** Tries it: true where a row was met, or added; what Postgres said, where it refused. */
 async function attempt(
   client: WhyClients['caller'],
   table: AccessTable,
   command: Command,
   key: Record<string, unknown>,
   values: Readonly<Record<string, unknown>>,
-): Promise<boolean> {
+): Promise<boolean | DatabaseError> {
   const names = Object.keys(values).map((name) => `"${name}"`);
   // A condition reads: of the key, what the caller may read, and the policy stands for the tenant.
   const readable = readableColumns(table);
@@ -322,7 +332,8 @@ async function attempt(
   const given = `jsonb_populate_record(null::${table.name}, $${command === 'insert' ? 1 : matched.length + 1}::jsonb)`;
   if (command === 'insert') {
     const sql = `insert into ${table.name} (${names.join(', ')}) select ${names.join(', ')} from ${given}`;
-    return 'value' in (await askAs(client, sql, [JSON.stringify(values)]));
+    const added = await askAs(client, sql, [JSON.stringify(values)]);
+    return 'value' in added || added.error;
   }
   const column = table.columns.find(({ privileges }) => privileges.includes('update'))?.name;
   if (command === 'update' && !column) return false;
@@ -340,5 +351,5 @@ async function attempt(
     ...matched.map((name) => String(key[name])),
     ...(isWritten ? [JSON.stringify(values)] : []),
   ]);
-  return 'value' in answer && answer.value === 1;
+  return 'value' in answer ? answer.value === 1 : answer.error;
 }

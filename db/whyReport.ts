@@ -15,7 +15,7 @@ export function renderAccess(access: Access): string {
       : ['', 'The API lets the caller in no more: what follows is what they could do if it did.']),
     ...(access.tried === null
       ? []
-      : [`tried    Postgres ${access.tried ? 'did it' : 'refused, or met no row'}; rolled back`]),
+      : [`tried    Postgres ${access.tried ? 'did it' : refusedText(access)}; rolled back`]),
     '',
     'grants of app_user',
     ...grants.map(
@@ -27,6 +27,9 @@ export function renderAccess(access: Access): string {
   if (policies.length === 0) lines.push('', 'No policy is for it.');
   return `${lines.join('\n')}\n`;
 }
+
+const refusedText = ({ refusal }: Access) =>
+  refusal ? `refused: ${oneLine(refusal.message)} (${refusal.sqlState})` : 'met no row';
 
 function rowText({ row, rowOrgId, caller, seenBy }: Access): string {
   if (row === 'any') return 'none was named: what depends on the row is left open';

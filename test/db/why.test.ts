@@ -188,10 +188,40 @@ describe('with values', () => {
     expect(rows).toEqual([{ text: 'T' }]);
   });
 
-  test('what only a constraint refuses is told as that', async () => {
-    const access = await why({ command: 'insert', values: { text: null } });
-    expect(access).toMatchObject({ allowed: false, tried: false });
-    expect(access.decidedBy).toContain('constraints');
+  test.each<[object, string, string[], string]>([
+    [{ title: '' }, 'documents_title_check', ['title'], 'documents_title_check on title refuses'],
+    [{ title: null }, '', ['title'], 'The column title has to have a value'],
+  ])(
+    'of what only a constraint or a column refuses, that is named: %j',
+    async (values, name, columns, sentence) => {
+      const document = await database.superuser.query(
+        "insert into app_public.documents (org_id, owner_id, title) values ('org_acme', 'user_bob', 'D') returning id",
+      );
+      for (const question of [
+        { command: 'insert' },
+        { command: 'update', id: document.rows[0].id },
+      ] as const) {
+        const access = await why({ table: 'documents', values: { ...values }, ...question });
+        expect(access).toMatchObject({
+          allowed: false,
+          tried: false,
+          refusal: { constraint: name || null, columns },
+        });
+        expect(access.decidedBy).toContain(sentence);
+        expect(renderAccess(access)).toMatch(/tried {4}Postgres refused: .*\(235/);
+      }
+    },
+  );
+
+  test('of what only a trigger refuses, its function is named', async () => {
+    await database.superuser.query(`
+      create function app_private.tg_notes__refuse() returns trigger language plpgsql as
+        $$ begin raise exception 'Not on Mondays.' using errcode = 'RW409'; end $$;
+      create trigger _500_refuse before insert on app_public.notes for each row
+        when (new.text = 'Monday') execute function app_private.tg_notes__refuse()`);
+    const access = await why({ command: 'insert', values: { text: 'Monday' } });
+    expect(access).toMatchObject({ allowed: false, refusal: { sqlState: 'RW409' } });
+    expect(access.decidedBy).toMatch(/^app_private.tg_notes__refuse\(\).*: Not on Mondays\./);
   });
 });
 
