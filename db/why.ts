@@ -3,7 +3,7 @@ import type { Caller } from './claims.ts';
 import { enter, type WhyClients, WhyError } from './whyClients.ts';
 import { type Answer, type Ask, type Evaluated, evaluate, rowSource } from './whyEvaluate.ts';
 import { type Refusal, readRefusal, refusalText } from './whyRefusal.ts';
-import { findRow, readableColumns, type Sight } from './whyRow.ts';
+import { findRow, type RowName, readableColumns, type Sight } from './whyRow.ts';
 import { type AccessTable, matchKey, readTable, type TablePolicy } from './whyTable.ts';
 
 /** What somebody wants to do. */
@@ -16,8 +16,9 @@ export type AccessQuestion = {
   /** `documents`, or with its schema. */
   table: string;
   command: Command;
-  /** The row: its id in the table (the key without the tenant, joined by commas) or its node id. */
-  id?: string | undefined;
+  /** The row, by its id or node id. */
+  id?: RowName['id'] | undefined;
+  nodeType?: RowName['nodeType'];
   /** What an insert or an update would write, by column. */
   values?: Readonly<Record<string, unknown>> | undefined;
 };
@@ -77,7 +78,7 @@ export async function explainAccess(
   clients: WhyClients,
   question: AccessQuestion,
 ): Promise<Access> {
-  const { caller, command, values = {} } = question;
+  const { caller, command, id, nodeType, values = {} } = question;
   const table = await readTable(clients.reader, question.table);
   if (!table) throw new WhyError(`There is no table "${question.table}".`);
   const written = Object.keys(values);
@@ -87,8 +88,7 @@ export async function explainAccess(
     }
   }
   const grants = grantsOf(table, command, written);
-  const place =
-    question.id === undefined ? null : await findRow(clients, table, caller, question.id);
+  const place = id === undefined ? null : await findRow(clients, table, caller, { id, nodeType });
 
   const shutOut = await admit(clients.caller, caller);
   await enter(clients.caller, caller);

@@ -20,6 +20,13 @@ export type FoundRow = {
   seenBy: Sight;
 };
 
+/** Which row: its id in the table (the key without the tenant, joined by commas) or its node id. */
+export type RowName = {
+  id: string;
+  /** The type that node ids of the table name, where it is known; else the table's name tells it. */
+  nodeType?: string | undefined;
+};
+
 type Row = Record<string, unknown>;
 type Key = Record<string, string>;
 
@@ -37,10 +44,10 @@ export async function findRow(
   clients: WhyClients,
   table: AccessTable,
   caller: Caller,
-  id: string,
+  { id, nodeType }: RowName,
 ): Promise<FoundRow> {
   const { reader, mayLock } = clients;
-  const key = await keyOf(reader, table, id);
+  const key = await keyOf(reader, table, id, nodeType);
   const asOwner = () => look(reader, table, allColumns(table), key);
   if (!(await isBound(reader, table))) {
     const row = await asOwner();
@@ -178,8 +185,17 @@ async function hidden(
 }
 
 /** The columns of the key that an id gives: all of it, or all but the tenant. */
-async function keyOf(reader: WhyClient, table: AccessTable, id: string): Promise<Key> {
-  const given = nodeKey(id) ?? id.split(',');
+async function keyOf(
+  reader: WhyClient,
+  table: AccessTable,
+  id: string,
+  nodeType: string | undefined,
+): Promise<Key> {
+  const nodeId = readNodeId(id);
+  if (nodeId && !(await isTypeOf(reader, table, nodeId.type, nodeType))) {
+    throw new WhyError(`"${id}" is an id of type ${nodeId.type}, not of a row of ${table.name}.`);
+  }
+  const given = nodeId?.key ?? id.split(',');
   const short = table.key.filter((name) => name !== 'org_id' || table.key.length === 1);
   const names = [table.key, short].find(({ length }) => length === given.length) ?? [];
   const types = names.map((name) => table.keyTypes[table.key.indexOf(name)]);
@@ -196,11 +212,39 @@ async function keyOf(reader: WhyClient, table: AccessTable, id: string): Promise
 }
 
 /** What a node id holds; null for what is none. */
-function nodeKey(id: string): string[] | null {
+function readNodeId(id: string): { type: string; key: string[] } | null {
   try {
     const parts: unknown = JSON.parse(Buffer.from(id, 'base64').toString('utf8'));
-    return Array.isArray(parts) && parts.length > 1 ? parts.slice(1).map(String) : null;
+    if (!Array.isArray(parts) || parts.length < 2) return null;
+    const [type = '', ...key] = parts.map(String);
+    return { type, key };
   } catch {
     return null;
   }
+}
+
+/**
+ * Whether node ids of the table name this type. Names of types follow those of tables, mostly; one
+ * that follows none, an irregular plural or a name of its own, is given the benefit of the doubt.
+ */
+async function isTypeOf(
+  reader: WhyClient,
+  { name, schema }: AccessTable,
+  type: string,
+  nodeType: string | undefined,
+): Promise<boolean> {
+  if (nodeType !== undefined) return type === nodeType;
+  const { rows } = await reader.query<{ name: string; isThis: boolean }>(
+    `select relname as name, oid = $1::regclass as "isThis" from pg_class
+     where relkind in ('r', 'p', 'v') and relnamespace = $2::regnamespace`,
+    [name, escapeIdentifier(schema)],
+  );
+  const fitting = rows.filter((table) => plurals(type).includes(table.name));
+  return fitting.length === 0 || fitting.some(({ isThis }) => isThis);
+}
+
+/** Names that a table of a type may have: `audit_events` for `AuditEvent`. */
+function plurals(type: string): string[] {
+  const name = type.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toLowerCase();
+  return [name, `${name}s`, `${name}es`, name.replace(/y$/, 'ies'), name.replace(/fe?$/, 'ves')];
 }

@@ -28,7 +28,7 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
 
     schema: {
       hooks: {
-        GraphQLObjectType_fields_field(field, _build, { scope }) {
+        GraphQLObjectType_fields_field(field, { inflection }, { scope }) {
           const command = scope.isPgCreateMutation
             ? 'insert'
             : scope.isPgUpdateMutation
@@ -36,9 +36,11 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
               : scope.isPgDeleteMutation
                 ? 'delete'
                 : undefined;
-          const { schemaName, name } = scope.pgFieldResource?.codec.extensions?.pg ?? {};
-          if (command && schemaName && name) {
-            targets.set(scope.fieldName, { command, table: `${schemaName}.${name}` });
+          const codec = scope.pgFieldResource?.codec;
+          const { schemaName, name } = codec?.extensions?.pg ?? {};
+          if (command && codec && schemaName && name) {
+            const nodeType = inflection.tableType(codec);
+            targets.set(scope.fieldName, { command, table: `${schemaName}.${name}`, nodeType });
           }
           return field;
         },
@@ -66,23 +68,22 @@ export function makeAccessPlugin(urls: WhyUrls): GraphileConfig.Plugin {
 }
 
 /** What a mutation does to which table. */
-type Target = { command: Command; table: string };
+type Target = { command: Command; table: string; nodeType: string };
 
 async function explain(
   urls: WhyUrls,
   { claims, id }: RefusedMutation,
-  { command, table }: Target,
+  target: Target,
 ): Promise<Access | { decidedBy: string }> {
   const { userId, orgId, orgRole, permissions } = claims;
-  const row = command === 'insert' ? undefined : id;
+  const row = target.command === 'insert' ? undefined : id;
   try {
     return await askWhy(urls, {
       userId,
       orgId,
       role: orgRole,
       permissions,
-      table,
-      command,
+      ...target,
       id: row,
     });
   } catch (error) {

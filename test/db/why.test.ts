@@ -105,6 +105,24 @@ describe('a row of the organization', () => {
   });
 });
 
+test.each([
+  [{ table: 'documents' }, 'File', /is an id of type File, not of a row of app_public.documents/],
+  [{ table: 'files' }, 'Document', /is an id of type Document/],
+  [{ table: 'notes' }, 'AuditEvent', /is an id of type AuditEvent/],
+  [{ table: 'notes', nodeType: 'Remark' }, 'Note', /is an id of type Note/],
+])('a node id of another type is refused: of %j a %s', async (question, type, message) => {
+  const nodeId = Buffer.from(JSON.stringify([type, id])).toString('base64');
+  await expect(why({ ...question, id: nodeId })).rejects.toThrow(WhyError);
+  await expect(why({ ...question, id: nodeId })).rejects.toThrow(message);
+});
+
+test('a node id of a type with a name of its own is taken', async () => {
+  for (const question of [{}, { nodeType: 'Remark' }]) {
+    const nodeId = Buffer.from(JSON.stringify(['Remark', id])).toString('base64');
+    expect(await why({ ...question, id: nodeId })).toMatchObject({ allowed: true });
+  }
+});
+
 test('a row of another organization is refused by the restrictive policy, which is shown with both organizations', async () => {
   for (const command of ['select', 'update', 'delete'] as const) {
     const access = await why({ id: carols, command });

@@ -80,6 +80,15 @@ describe('in development, a refusal says which policy decided', () => {
     });
   });
 
+  test('of an id of another type, which is not taken for that of the row with the same key', async () => {
+    const uuid = JSON.parse(Buffer.from(id, 'base64').toString())[1];
+    const file = Buffer.from(JSON.stringify(['File', uuid])).toString('base64');
+    const { errors } = await development.request(ann, update, { id: file });
+    expect(errors?.[0]?.extensions.access).toEqual({
+      decidedBy: expect.stringContaining('is an id of type File'),
+    });
+  });
+
   test('of a row of the schema guide’s table, which has no policy for the owner’s login', async () => {
     const { data } = await development.request(
       ann,
