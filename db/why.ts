@@ -10,9 +10,13 @@ import { type AccessTable, matchKey, readTable, type TablePolicy } from './whyTa
 export type Command = (typeof commands)[number];
 export const commands = ['select', 'insert', 'update', 'delete'] as const;
 
+/** What of a caller no token has named yet, so that the database does not know it. */
+export type Unseen = 'membership' | 'personal space';
+
 /** Who wants to do what, with what. */
 export type AccessQuestion = {
   caller: Caller;
+  unseen: Unseen | null;
   /** `documents`, or with its schema. */
   table: string;
   command: Command;
@@ -31,6 +35,8 @@ export type Access = {
   command: Command;
   table: string;
   caller: Caller;
+  /** What the database does not know of the caller: the answer is that to a token which says it. */
+  unseen: Unseen | null;
   /** Why the API lets the caller do nothing at all in this organization; null where it lets them in. */
   shutOut: string | null;
   /** What is looked at: a row that is there, what an insert would begin with, or rows in general. */
@@ -78,7 +84,7 @@ export async function explainAccess(
   clients: WhyClients,
   question: AccessQuestion,
 ): Promise<Access> {
-  const { caller, command, id, nodeType, values = {} } = question;
+  const { caller, unseen, command, id, nodeType, values = {} } = question;
   const table = await readTable(clients.reader, question.table);
   if (!table) throw new WhyError(`There is no table "${question.table}".`);
   const written = Object.keys(values);
@@ -90,7 +96,7 @@ export async function explainAccess(
   const grants = grantsOf(table, command, written);
   const place = id === undefined ? null : await findRow(clients, table, caller, { id, nodeType });
 
-  const shutOut = await admit(clients.caller, caller);
+  const shutOut = await admit(clients.caller, caller, unseen !== null);
   await enter(clients.caller, caller);
   const ask: Ask = (sql, values) => askAs(clients.caller, sql, values);
   const row = place?.row ?? (command === 'insert' ? await newRow(ask, table) : null);
@@ -115,17 +121,18 @@ export async function explainAccess(
   const refusal = isRefused ? await readRefusal(clients.reader, attempted) : null;
   const tried = isRefused ? false : attempted;
   const isOpen = policies.some(({ passes }) => passes === 'row');
+  // What Postgres does is what counts.
+  const { allowed, decidedBy } =
+    tried === null || tried === verdict.allowed
+      ? verdict
+      : { allowed: tried, decidedBy: refusal ? refusalText(refusal) : unforeseen(tried, isOpen) };
   return {
-    ...verdict,
-    // What Postgres does is what counts.
-    ...(tried !== null &&
-      tried !== verdict.allowed && {
-        allowed: tried,
-        decidedBy: refusal ? refusalText(refusal) : unforeseen(tried, isOpen),
-      }),
+    allowed,
+    decidedBy: shutOut === null ? `${proviso(caller, unseen)}${decidedBy}` : decidedBy,
     command,
     table: table.name,
     caller,
+    unseen,
     shutOut,
     row: place ? 'given' : command === 'insert' ? 'new' : 'any',
     rowOrgId: place?.orgId ?? null,
@@ -135,6 +142,22 @@ export async function explainAccess(
     tried,
     refusal,
   };
+}
+
+/** What the answer takes for granted. */
+function proviso({ userId, orgId, orgRole }: Caller, unseen: Unseen | null): string {
+  switch (unseen) {
+    case null:
+      return '';
+    case 'membership':
+      return `${userId} is not a member of ${orgId}, as far as the database knows. To a token that says otherwise, ${orgRole ? `in the role ${orgRole}` : 'without a role'}: `;
+    case 'personal space':
+      return `${userId} has not used their personal space yet; it is made for their first request there. Then: `;
+    default: {
+      const never: never = unseen;
+      return never;
+    }
+  }
 }
 
 const unforeseen = (tried: boolean, isOpen: boolean) =>
@@ -269,14 +292,16 @@ const asRead = (stage: string, command: Command) =>
   command !== 'select' && stage === 'select using' ? `: the caller cannot even see the row` : '';
 
 /**
- * Asks what each request asks before its claims count, and undoes it: whether the caller is still
- * one. Says why not.
+ * Asks what each request asks before its claims count: whether the caller is still one. Says why
+ * not. Undoes what that wrote, which is little, unless the rest of the answer needs it.
  */
 async function admit(
   client: WhyClients['caller'],
   { userId, orgId, orgRole }: Caller,
+  isFirstSight: boolean,
 ): Promise<string | null> {
   await client.query('savepoint admit');
+  let isKept = false;
   try {
     await client.query('select app_private.provision($1, null, null, $2, null, $3)', [
       userId,
@@ -284,12 +309,13 @@ async function admit(
       orgRole || null,
     ]);
     await client.query('select app_private.admit($1, $2)', [userId, orgId]);
+    isKept = isFirstSight;
     return null;
   } catch (error) {
     if (error instanceof DatabaseError && error.code === 'RW403') return error.message;
     throw error;
   } finally {
-    await client.query('rollback to savepoint admit');
+    await client.query(`${isKept ? 'release' : 'rollback to'} savepoint admit`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { type Access, type AccessQuestion, explainAccess } from './why.ts';
+import { type Access, type AccessQuestion, explainAccess, type Unseen } from './why.ts';
 import { type WhyClients, WhyError } from './whyClients.ts';
 
 /** Where to ask; the logins of the owner and of the API. */
@@ -14,7 +14,7 @@ export type WhyUrls = {
 };
 
 /** Who asks, as far as it is said; the mirror knows the rest. */
-export type WhyQuestion = Omit<AccessQuestion, 'caller'> & {
+export type WhyQuestion = Omit<AccessQuestion, 'caller' | 'unseen'> & {
   userId: string;
   /** The personal space, where nothing is said. */
   orgId?: string | undefined;
@@ -34,31 +34,36 @@ export async function askWhy(urls: WhyUrls, question: WhyQuestion): Promise<Acce
   return inRolledBack(urls.ownerUrl, (reader) =>
     inRolledBack(urls.apiUrl, async (caller) => {
       const { userId, permissions, orgId = userId, role: _, ...asked } = question;
-      const role = await roleOf(reader, userId, orgId);
+      const { role, unseen } = await membershipOf(reader, userId, orgId);
       const orgRole = question.role ?? role;
       return explainAccess(
         { reader, caller, mayLock: urls.mayLock },
-        { caller: { userId, orgId, orgRole, permissions }, ...asked },
+        { caller: { userId, orgId, orgRole, permissions }, unseen, ...asked },
       );
     }),
   );
 }
 
-/** The role of a membership, as a token would say it; '' without one, and in the personal space. */
-async function roleOf(
+/**
+ * The role of a membership, as a token would say it, '' without one and in the personal space; and
+ * what the database has yet to see of it.
+ */
+async function membershipOf(
   reader: WhyClients['reader'],
   userId: string,
   orgId: string,
-): Promise<string> {
+): Promise<{ role: string; unseen: Unseen | null }> {
   const { rows } = await reader.query<{ user: boolean; org: boolean; role: string | null }>(
     `select exists (select from app_public.users where id = $1) as user,
        exists (select from app_public.organizations where id = $2) as org,
        (select role from app_public.memberships where user_id = $1 and org_id = $2) as role`,
     [userId, orgId],
   );
-  if (!rows[0]?.user) throw new WhyError(`There is no user "${userId}".`);
-  if (!rows[0].org) throw new WhyError(`There is no organization "${orgId}".`);
-  return userId === orgId ? '' : (rows[0].role ?? '');
+  const { user, org, role = null } = rows[0] ?? {};
+  if (!user) throw new WhyError(`There is no user "${userId}".`);
+  if (userId === orgId) return { role: '', unseen: org ? null : 'personal space' };
+  if (!org) throw new WhyError(`There is no organization "${orgId}".`);
+  return { role: role ?? '', unseen: role === null ? 'membership' : null };
 }
 
 async function inRolledBack<Result>(

@@ -9,6 +9,7 @@ export function renderAccess(access: Access): string {
     `${access.allowed ? 'ALLOWED' : 'DENIED'}  ${command} on ${table}: ${access.decidedBy}`,
     '',
     `caller   ${caller.userId} in ${caller.orgId}, role ${caller.orgRole || '(none)'}, permissions ${caller.permissions.join(', ') || '(none)'}`,
+    ...(access.unseen === 'membership' ? [`member   ${notMember}`] : []),
     `row      ${rowText(access)}`,
     ...(access.shutOut === null
       ? []
@@ -30,6 +31,9 @@ export function renderAccess(access: Access): string {
 
 const refusedText = ({ refusal }: Access) =>
   refusal ? `refused: ${oneLine(refusal.message)} (${refusal.sqlState})` : 'met no row';
+
+const notMember =
+  'no: Clerk has told of no membership, and no token named one. The API goes by the token; --role says what it would say.';
 
 function rowText({ row, rowOrgId, caller, seenBy }: Access): string {
   if (row === 'any') return 'none was named: what depends on the row is left open';

@@ -327,6 +327,45 @@ describe('who is let in by no policy', () => {
   });
 });
 
+describe('whom the database does not know there', () => {
+  test.each<[Partial<WhyQuestion>, string]>([
+    [{}, 'without a role'],
+    [{ role: 'member', values: { text: 'X' } }, 'in the role member'],
+  ])(
+    'who is no member is told so, and what a token that says otherwise would get: %j',
+    async (more, role) => {
+      const access = await why({ userId: 'user_carol', command: 'insert', ...more });
+      expect(access).toMatchObject({ allowed: true, unseen: 'membership' });
+      expect(renderAccess(access)).toMatch(
+        new RegExp(
+          `^ALLOWED .*: user_carol is not a member of org_acme, as far as the database knows\\. To a token that says otherwise, ${role}: The policy insert_own`,
+        ),
+      );
+      expect(renderAccess(access)).toContain('member   no: ');
+      expect(await why({ command: 'insert' })).toMatchObject({ unseen: null });
+    },
+  );
+
+  test.each([{}, { values: { text: 'X' } }])(
+    'of a personal space that was never used it says what its first request would get: %j',
+    async (more) => {
+      const access = await why({ orgId: undefined, command: 'insert', ...more });
+      expect(access).toMatchObject({ allowed: true, unseen: 'personal space', shutOut: null });
+      expect(access.decidedBy).toMatch(
+        /^user_bob has not used their personal space yet; .*insert_own/,
+      );
+      expect(await why({ orgId: undefined, id })).toMatchObject({
+        allowed: false,
+        rowOrgId: 'org_acme',
+      });
+      const { rows } = await database.superuser.query(
+        "select from app_public.organizations where id = 'user_bob'",
+      );
+      expect(rows).toEqual([]);
+    },
+  );
+});
+
 test('leaves no trace', async () => {
   const count = async () =>
     (await database.superuser.query('select count(*)::int as n from app_public.audit_events'))
