@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg';
+import { findOwnSchemas } from './ownSchemas.ts';
 
 /**
  * Writes down what a database says of itself: types, tables, constraints,
- * indexes, statistics, triggers, policies, grants and functions of our schemas,
+ * indexes, statistics, triggers, policies, grants and functions of our schemas (`findOwnSchemas`),
  * as SQL to be read. A reviewer sees in its diff what a migration did to security.
  *
  * Sorted by name, so that two databases with the same migrations give the same text.
@@ -11,8 +12,9 @@ export async function readCatalogue(client: Pick<ClientBase, 'query'>): Promise<
   const sections: string[] = [heading];
   await client.query('begin; set local search_path = pg_catalog');
   try {
+    const schemas = await findOwnSchemas(client);
     for (const [title, sql] of Object.entries(queries)) {
-      const { rows } = await client.query<{ owner: string; line: string }>(sql);
+      const { rows } = await client.query<{ owner: string; line: string }>(sql, [schemas]);
       if (rows.length > 0) sections.push(`-- ${title}\n\n${groups(rows)}`);
     }
   } finally {
@@ -37,7 +39,7 @@ function groups(rows: readonly { owner: string; line: string }[]): string {
   return text;
 }
 
-const ours = "('app_public', 'app_hidden', 'app_private')";
+const ours = 'any ($1)';
 
 // Partitions are made by the month, and are like the table they belong to.
 const isWhole = 'not c.relispartition';
@@ -54,7 +56,7 @@ const queries = {
       select nspname, 2, 'grant ' || string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
         || ' on schema ' || nspname || ' to ' || ${grantee} || ';'
       from pg_namespace, aclexplode(nspacl) a where a.grantee <> nspowner group by nspname, a.grantee
-    ) s where nspname in ${ours} order by nspname, part, line`,
+    ) s where nspname = ${ours} order by nspname, part, line`,
 
   'Default privileges': `
     select 'default' as owner,
@@ -66,6 +68,7 @@ const queries = {
     from pg_default_acl d
     left join pg_namespace n on n.oid = d.defaclnamespace
     left join lateral (select * from aclexplode(d.defaclacl) x where x.grantee <> d.defaclrole) a on true
+    where $1::text[] is not null
     group by d.oid, n.nspname, d.defaclobjtype order by 2`,
 
   Types: `
@@ -73,13 +76,13 @@ const queries = {
       'create type ' || n.nspname || '.' || t.typname || ' as enum ('
         || string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) || ');' as line
     from pg_type t join pg_namespace n on n.oid = t.typnamespace join pg_enum e on e.enumtypid = t.oid
-    where n.nspname in ${ours} group by n.nspname, t.typname order by n.nspname, t.typname`,
+    where n.nspname = ${ours} group by n.nspname, t.typname order by n.nspname, t.typname`,
 
   Tables: `
     with t as (
       select c.*, n.nspname || '.' || c.relname as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname in ${ours} and c.relkind in ('r', 'p', 'v', 'm') and ${isWhole}
+      where n.nspname = ${ours} and c.relkind in ('r', 'p', 'v', 'm') and ${isWhole}
     )
     select name as owner, line from (
       select name, 1 as part, 0 as place,
@@ -112,7 +115,7 @@ const queries = {
         || ' for ' || lower(cmd) || ' to ' || array_to_string(roles, ', ')
         || coalesce(E'\\n  using ' || regexp_replace(qual, '\\s+', ' ', 'g'), '')
         || coalesce(E'\\n  with check ' || regexp_replace(with_check, '\\s+', ' ', 'g'), '') || ';' as line
-    from pg_policies where schemaname in ${ours} or schemaname = 'graphile_worker'
+    from pg_policies where schemaname = ${ours} or schemaname = 'graphile_worker'
     order by schemaname, tablename, policyname`,
 
   Grants: `
@@ -120,16 +123,16 @@ const queries = {
       select n.nspname || '.' || c.relname as name, 1 as part,
         'grant ' || string_agg(lower(a.privilege_type), ', ' order by a.privilege_type) || ' on ' || n.nspname || '.' || c.relname || ' to ' || ${grantee} || ';' as line
       from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
-      where n.nspname in ${ours} and a.grantee <> c.relowner group by 1, n.nspname, c.relname, a.grantee
+      where n.nspname = ${ours} and a.grantee <> c.relowner group by 1, n.nspname, c.relname, a.grantee
       union all
       select n.nspname || '.' || c.relname, 2,
         'grant ' || lower(a.privilege_type) || ' (' || string_agg(t.attname, ', ' order by t.attnum) || ') on ' || n.nspname || '.' || c.relname || ' to ' || ${grantee} || ';'
       from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a
-      where n.nspname in ${ours} and a.grantee <> c.relowner group by 1, n.nspname, c.relname, a.privilege_type, a.grantee
+      where n.nspname = ${ours} and a.grantee <> c.relowner group by 1, n.nspname, c.relname, a.privilege_type, a.grantee
       union all
       select 'types', 3, 'grant ' || lower(a.privilege_type) || ' on type ' || n.nspname || '.' || t.typname || ' to ' || ${grantee} || ';'
       from pg_type t join pg_namespace n on n.oid = t.typnamespace, aclexplode(t.typacl) a
-      where n.nspname in ${ours} and a.grantee <> t.typowner
+      where n.nspname = ${ours} and a.grantee <> t.typowner
     ) s order by name, part, line`,
 
   Functions: `
@@ -140,5 +143,5 @@ const queries = {
           from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee <> p.proowner
         ), E'\\n-- granted to nobody') as line
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where n.nspname in ${ours} order by n.nspname, p.proname, p.oid::regprocedure::text`,
+    where n.nspname = ${ours} order by n.nspname, p.proname, p.oid::regprocedure::text`,
 };

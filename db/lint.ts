@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import pg, { type ClientBase } from 'pg';
 import type { LintRule } from './lintRules.ts';
+import { findOwnSchemas, houseMarks } from './ownSchemas.ts';
 
 /** What the lint calls ours: schemas, roles and the tenant column. */
 export type LintOptions = {
-  schemas: readonly string[];
+  /** Undefined: those that the database shows to be ours, by `findOwnSchemas`. */
+  schemas?: readonly string[] | undefined;
   /** Those of the schemas that the API shows. */
   exposedSchemas: readonly string[];
   /** Those of the schemas that no request may enter. */
@@ -39,7 +41,7 @@ export type LintResult = {
   findings: LintFinding[];
   /** What is missing, and the rules that were left out because of it. */
   skipped: { why: string; rules: string[] }[];
-  /** The schemas that were there. */
+  /** The schemas that it looked at. */
   schemas: string[];
 };
 
@@ -50,7 +52,6 @@ export class LintError extends Error {
 
 /** How Rowhouse calls things. */
 export const houseOptions: LintOptions = {
-  schemas: ['app_public', 'app_hidden', 'app_private'],
   exposedSchemas: ['app_public'],
   privateSchemas: ['app_private'],
   tenantColumn: 'org_id',
@@ -99,9 +100,13 @@ export async function lintDatabase(
 export async function lint(
   client: Pick<ClientBase, 'query'>,
   rules: readonly LintRule[],
-  options: LintOptions = houseOptions,
+  given: LintOptions = houseOptions,
 ): Promise<LintResult> {
   await client.query('set local search_path = pg_catalog; set local jit = off');
+  const expected = given.schemas ?? [...given.exposedSchemas, ...given.privateSchemas];
+  const marks = { named: [...houseMarks.named, ...expected], requestRoles: given.requestRoles };
+  const looked = given.schemas ?? (await findOwnSchemas(client, marks));
+  const options: Looking = { ...given, looked };
   const [survey] = await run<Survey>(client, surveySql, options);
   if (!survey) throw new LintError('The catalogue could not be surveyed.');
   if (survey.version < oldestVersion) {
@@ -126,7 +131,7 @@ export async function lint(
     },
     findings,
     skipped: [
-      ...options.schemas
+      ...expected
         .filter((schema) => !survey.schemas.includes(schema))
         .map((schema) => ({ why: `there is no schema ${schema}`, rules: [] })),
       ...options.requestRoles
@@ -140,6 +145,9 @@ export async function lint(
     schemas: survey.schemas,
   };
 }
+
+/** The options, and the schemas that they come to. */
+type Looking = LintOptions & { looked: readonly string[] };
 
 type Survey = LintResult['objects'] & {
   database: string;
@@ -194,15 +202,16 @@ function selectFindings({ name, level, query }: LintRule): string {
 async function run<Row extends object>(
   client: Pick<ClientBase, 'query'>,
   sql: string,
-  options: LintOptions,
+  options: Looking,
 ): Promise<Row[]> {
   const { rows } = await client.query<Row>(`with ${catalogueSql}\n${sql}`, [
-    options.schemas,
+    options.looked,
     options.exposedSchemas,
     options.privateSchemas,
     options.tenantColumn,
     options.requestRoles,
     options.loginRoles,
+    options.schemas ?? [],
   ]);
   return rows;
 }

@@ -4,7 +4,9 @@
 
 option as (
   select $1::text[] as schemas, $2::text[] as exposed_schemas, $3::text[] as private_schemas,
-    $4::text as tenant_column, $5::text[] as request_roles, $6::text[] as login_roles
+    $4::text as tenant_column, $5::text[] as request_roles, $6::text[] as login_roles,
+    -- What schemas were asked for by name, where any were; `schemas` are those that are looked at.
+    $7::text[] as named_schemas
 ),
 
 linted_schema as (

@@ -80,7 +80,11 @@ function parseArguments(): Arguments {
       ),
     )
     .option('--no-ignores', 'ignore nothing')
-    .addOption(names('schemas', 'the schemas that are yours', houseOptions.schemas))
+    .option(
+      '--schemas <names>',
+      'the schemas that are yours (default: all that requests or the logins of the house may use, or its owner owns)',
+      list,
+    )
     .addOption(names('exposed-schemas', 'those that the API shows', houseOptions.exposedSchemas))
     .addOption(
       names('private-schemas', 'those that no request may enter', houseOptions.privateSchemas),

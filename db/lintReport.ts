@@ -3,7 +3,7 @@ import { applyIgnores, type LintIgnore } from './lintIgnores.ts';
 import type { LintRule } from './lintRules.ts';
 
 /** What is told of a lint: as JSON it is written as it is. */
-export type LintReport = Omit<LintResult, 'schemas'> & { ignored: LintIgnore[] };
+export type LintReport = LintResult & { ignored: LintIgnore[] };
 
 /** Lints a database, and takes out what is ignored. @throws LintError as lintDatabase does. */
 export async function makeLintReport(
@@ -13,8 +13,7 @@ export async function makeLintReport(
   options?: LintOptions,
 ): Promise<LintReport> {
   const found = await lintDatabase(connectionString, rules, options);
-  const { schemas: _, ...result } = found;
-  return { ...result, ...applyIgnores(found, ignores, rules) };
+  return { ...found, ...applyIgnores(found, ignores, rules) };
 }
 
 /** The report for people: by rule, with its reason and remedy once. */
@@ -57,12 +56,19 @@ function renderSkipped({ skipped }: LintReport): string[] {
   ];
 }
 
-function renderSummary({ database, rules, objects, findings, ignored }: LintReport): string {
+function renderSummary({
+  database,
+  rules,
+  objects,
+  findings,
+  ignored,
+  schemas,
+}: LintReport): string {
   const looked = Object.entries(objects).map(([kind, count]) => `${count} ${kind}`);
   const levels = (['error', 'warning'] as const)
     .map((level) => count(findings.filter((finding) => finding.level === level).length, level))
     .join(', ');
-  return `${count(rules, 'rule')} looked at ${looked.join(', ')} of database ${database}: ${
+  return `${count(rules, 'rule')} looked at ${looked.join(', ')} of database ${database} (${schemas.join(', ')}): ${
     findings.length === 0 ? 'nothing found' : levels
   }; ${ignored.length} ignored with a reason.\n`;
 }

@@ -1,7 +1,7 @@
 -- Title: Nothing of ours is in the schema public
 -- Level: warning
 -- Reason: It is on everybody's search_path, and tools and extensions put their things there.
--- Remedy: Move it. Where public is one of the schemas that are linted, this rule finds nothing.
+-- Remedy: Move it. Where --schemas names public, this rule finds nothing.
 
 /* Bad: public.spoons
 reset role;
@@ -19,5 +19,5 @@ from (
   union all
   select 'pg_proc'::regclass, p.oid, p.oid::regprocedure::text from pg_proc p where p.pronamespace = to_regnamespace('public')
 ) o
-where 'public' <> all (array(select s.schema from linted_schema s))
+where 'public' <> all (select unnest(named_schemas) from option)
   and not exists (select from pg_depend d where d.classid = o.class and d.objid = o.oid and d.deptype = 'e')

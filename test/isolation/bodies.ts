@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { schemas } from './catalogue.ts';
+import { findOwnSchemas } from '../../db/ownSchemas.ts';
 import { type Mutant, weakened } from './mutants.ts';
 
 /** A mutant of what a function does, and the names by which its tests are found: its own, its callers', its trigger's tables'. */
@@ -22,7 +22,7 @@ export async function listBodyMutants(client: Pick<ClientBase, 'query'>): Promis
        coalesce(pg_get_function_sqlbody(p.oid), prosrc) as body,
        array(select distinct c.relname::text from pg_trigger g join pg_class c on c.oid = g.tgrelid where g.tgfoid = p.oid) as tables
      from pg_proc p join pg_namespace n on n.oid = pronamespace where nspname = any ($1) order by 1`,
-    [schemas],
+    [await findOwnSchemas(client)],
   );
   return rows.flatMap(({ name, bare, definition, body, tables }) => {
     const at = definition.indexOf(body);

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { findOwnSchemas } from '../../db/ownSchemas.ts';
 
 /** What the isolation tests know of a database: all of it read from the catalogue, nothing by heart. */
 export type Catalogue = {
@@ -12,9 +13,11 @@ export type Table = {
   /** With its schema: `app_public.documents`. */
   name: string;
   schema: string;
+  /** Whether requests may use its schema, so that privileges and policies alone keep them from its rows. */
+  isReachable: boolean;
   columns: Column[];
   constraints: Constraint[];
-  /** The columns of the primary key. */
+  /** The columns of the primary key; all of them, where there is none. */
   key: string[];
   /** The column that names the organization of a row, if there is one. */
   orgColumn: string | undefined;
@@ -47,9 +50,6 @@ export type Constraint = {
   definition: string;
 };
 
-/** Our schemas. */
-export const schemas = ['app_public', 'app_hidden', 'app_private'];
-
 /** The tables that say who there is; all others belong to an organization, or are private. */
 export const people = 'app_public.users';
 export const tenants = 'app_public.organizations';
@@ -58,14 +58,18 @@ export const belonging = 'app_public.memberships';
 /** Reads tables and permissions, of our schemas by default. */
 export async function readCatalogue(
   client: Pick<ClientBase, 'query'>,
-  wanted: readonly string[] = schemas,
+  wanted?: readonly string[],
 ): Promise<Catalogue> {
-  const { rows } = await client.query<{ catalogue: Catalogue }>(catalogueSql, [wanted]);
+  const { rows } = await client.query<{ catalogue: Catalogue }>(catalogueSql, [
+    wanted ?? (await findOwnSchemas(client)),
+  ]);
   const catalogue = rows[0]?.catalogue;
   if (!catalogue) throw new Error('The catalogue is empty.');
   const tables = catalogue.tables.map((table) => ({
     ...table,
-    key: table.constraints.find(({ kind }) => kind === 'primary key')?.columns ?? [],
+    key:
+      table.constraints.find(({ kind }) => kind === 'primary key')?.columns ??
+      table.columns.map(({ name }) => name),
     orgColumn: belongsTo(table, tenants),
     personColumn: belongsTo(table, people),
   }));
@@ -88,6 +92,7 @@ const catalogueSql = `
     'tables', (
       select coalesce(json_agg(json_build_object(
         'name', n.nspname || '.' || c.relname, 'schema', n.nspname,
+        'isReachable', has_schema_privilege('app_user', n.oid, 'usage'),
         'columns', (
           select json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, null), 'isRequired', a.attnotnull,

@@ -24,8 +24,8 @@ export async function matrixFaults(
   wanted: readonly Part[] = parts,
   tables: readonly Table[] = observed.catalogue.tables,
 ): Promise<string[]> {
-  const exposed = tables.filter(({ schema }) => schema === 'app_public');
-  const hidden = tables.filter(({ schema }) => schema !== 'app_public');
+  const exposed = tables.filter(({ isReachable }) => isReachable);
+  const hidden = tables.filter(({ isReachable }) => !isReachable);
   const found: Record<string, Partial<TableMatrix>> = Object.fromEntries(
     tables.map(({ name }) => [name, {}]),
   );

@@ -26,7 +26,7 @@ export type Fixture = {
 };
 
 /**
- * Fills every table of app_public with a row for each member, and where a reference may be left out,
+ * Fills every table that requests can reach with a row for each member, and where a reference may be left out,
  * with another that leaves them out. Users, organizations and memberships
  * must be there. Runs in the open transaction of a superuser.
  * @param options.former those who were members, and left rows behind
@@ -52,7 +52,7 @@ export async function fillTables(
   }
   const rows = new Map<string, KnownRow[]>();
   for (const table of catalogue.tables) {
-    if (table.schema === 'app_public') {
+    if (table.isReachable) {
       rows.set(table.name, await readRows(client, table, personOf(table, catalogue)));
     }
   }

@@ -97,13 +97,16 @@ export type Observed = {
 
 /** The rows that policies let an actor see, add, change and remove, with every privilege granted. */
 export async function observeRows(
-  { client, fixture, actors }: Observed,
+  { client, catalogue, fixture, actors }: Observed,
   tables: readonly Table[],
   { isPermissiveOnly = false } = {},
 ): Promise<Record<string, Rows>> {
   await client.query('savepoint granted');
-  await client.query(grantEverything);
-  if (isPermissiveOnly) await client.query(dropRestrictive);
+  const schemas = [
+    ...new Set(catalogue.tables.filter((table) => table.isReachable).map(({ schema }) => schema)),
+  ];
+  await client.query(grantEverything(schemas));
+  if (isPermissiveOnly) await client.query(dropRestrictive(schemas));
   const { rows } = await client.query<{ now: string }>(
     'select pg_snapshot_xmax(pg_current_snapshot())::text as now',
   );
@@ -146,14 +149,14 @@ function inOneWord(cells: Cells): Cells | string {
 }
 
 /** Privileges and triggers out of the way: what is left is policies. */
-const grantEverything = `
-  grant usage on schema app_public, app_hidden to app_user;
-  grant all on all tables in schema app_public to app_user;
+const grantEverything = (schemas: readonly string[]) => `
+  grant usage on schema ${schemas.map(quoted).join(', ')}, app_hidden to app_user;
+  grant all on all tables in schema ${schemas.map(quoted).join(', ')} to app_user;
   set local session_replication_role = replica`;
 
-const dropRestrictive = `
+const dropRestrictive = (schemas: readonly string[]) => `
   do $$ declare p record; begin
-    for p in select * from pg_policies where permissive = 'RESTRICTIVE' and schemaname = 'app_public' loop
+    for p in select * from pg_policies where permissive = 'RESTRICTIVE' and schemaname in (${schemas.map(literal).join(', ')}) loop
       execute format('drop policy %I on %I.%I', p.policyname, p.schemaname, p.tablename);
     end loop;
   end $$`;

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import { schemas } from './catalogue.ts';
+import { findOwnSchemas } from '../../db/ownSchemas.ts';
 import type { Part } from './compare.ts';
 import { quoted } from './rows.ts';
 
@@ -27,7 +27,7 @@ export type MutantKind =
 /** Every mutant of a database, enumerated from its catalogue. */
 export async function listMutants(client: Pick<ClientBase, 'query'>): Promise<Mutant[]> {
   const mutants = [
-    ...(await policyMutants(client, schemas, ['rows', 'enforcement'])),
+    ...(await policyMutants(client, await findOwnSchemas(client), ['rows', 'enforcement'])),
     // The matrix has no rows of the queue, but a line for each of its policies.
     ...(await policyMutants(client, ['graphile_worker'], ['objects'])),
   ];
@@ -168,7 +168,7 @@ async function fromCatalogue(
   { kind, parts, sql }: Source,
 ): Promise<Mutant[]> {
   const { rows } = await client.query<{ name: string; sql: string; table: string | null }>(sql, [
-    schemas,
+    await findOwnSchemas(client),
   ]);
   return rows.map(({ table, ...row }) => ({
     ...row,
@@ -179,7 +179,8 @@ async function fromCatalogue(
 }
 
 const tables = `(
-  select c.oid, n.nspname || '.' || quote_ident(c.relname) as name, c.relkind, c.relrowsecurity, c.relforcerowsecurity
+  select c.oid, n.nspname || '.' || quote_ident(c.relname) as name, c.relkind, c.relrowsecurity, c.relforcerowsecurity,
+    has_schema_privilege('app_user', n.oid, 'usage') as is_reachable
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = any ($1) and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition)`;
 const grantees = `(
@@ -281,7 +282,7 @@ const sources: Record<string, Source> = {
           (select string_agg(quote_ident(a.attname), ', ' order by o) from unnest(k.confkey[2:]) with ordinality u (n, o)
             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.n) as target_rest
         from pg_constraint k join ${tables} t on t.oid = k.conrelid
-        where k.contype in ('p', 'u', 'f', 'c', 'x') and k.conparentid = 0 and t.name like 'app_public.%'
+        where k.contype in ('p', 'u', 'f', 'c', 'x') and k.conparentid = 0 and t.is_reachable
       )
       select format('%s: without %s', k.table, conname) as name, format('alter table %s drop constraint %s cascade', k.table, quoted) as sql, k.table as table from k
       union all
@@ -307,7 +308,7 @@ const sources: Record<string, Source> = {
       select format('%s: %I may be null', t.name, a.attname) as name,
         format('alter table %s alter %I drop not null', t.name, a.attname) as sql, t.name as table
       from ${tables} t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped and a.attnotnull
-      where t.name like 'app_public.%' and a.attidentity = '' and not exists (
+      where t.is_reachable and a.attidentity = '' and not exists (
         select from pg_constraint k where k.conrelid = t.oid and k.contype = 'p' and a.attnum = any (k.conkey))
       union all
       select format('%s: %I does not come from the claims', t.name, a.attname),

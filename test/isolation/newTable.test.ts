@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { readCatalogue } from '../../db/catalogue.ts';
+import { lintDatabase } from '../../db/lint.ts';
+import { readLintRules } from '../../db/lintRules.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { guideTable } from '../support/schemaGuide.ts';
 import { matrixFaults } from './compare.ts';
@@ -60,6 +63,16 @@ const leaks = `
   create function app_public.count_everybody() returns bigint language sql stable security definer
     begin atomic select count(*) from app_public.users; end;
   grant execute on function app_public.count_everybody() to app_user;`;
+
+/** A table in a schema that nothing knows of, with nothing but its grants, and a way to it. */
+const leads = `
+  create schema crm;
+  create table crm.leads (org_id text not null default app_hidden.current_org_id(), name text not null);
+  grant usage on schema crm to app_user;
+  grant select, insert (name) on crm.leads to app_user;
+  create function app_public.lead_names() returns text language sql stable
+    begin atomic select string_agg(name, ' ' order by name) from crm.leads; end;
+  grant execute on function app_public.lead_names() to app_user;`;
 
 beforeAll(() => {
   silenceGrafast();
@@ -133,6 +146,60 @@ describe('the table of the schema guide', () => {
       expect([...result.knowledge.types]).toEqual(
         expect.arrayContaining(['Note', 'CreateNotePayload']),
       );
+    } finally {
+      await world.close();
+    }
+  }, 60_000);
+});
+
+describe('a table in a schema of its own', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await openTestDatabase();
+    await asOwner(database, leads);
+  });
+  afterAll(() => database.close());
+
+  test('fails the matrix, which prints who sees the rows of others', async () => {
+    const house = await openHouse(database, readMatrix());
+    try {
+      const faults = await matrixFaults(house, readMatrix());
+      const { tables, objects } = pasted(readMatrix(), faults);
+      expect(tables['crm.leads']).toMatchObject({
+        grants: { app_user: 'select, insert (name)' },
+        rows: { member: { select: 'org foreign' } },
+      });
+      expect(objects['schema crm']).toBe('use: app_user');
+    } finally {
+      await house.close();
+    }
+  });
+
+  test('is found by the lint', async () => {
+    const { findings, schemas } = await lintDatabase(database.ownerUrl, readLintRules());
+    expect(schemas).toContain('crm');
+    expect(findings.map(({ rule, object }) => `${rule} ${object}`)).toContain(
+      'rls_disabled crm.leads',
+    );
+  });
+
+  test('stands in the catalogue, with its schema and its grants', async () => {
+    const client = await database.superuser.connect();
+    const text = await readCatalogue(client).finally(() => client.release());
+    expect(text).toContain('grant usage on schema crm to app_user;');
+    expect(text).toContain('table crm.leads  -- NO ROW-LEVEL SECURITY');
+    expect(text).toContain('grant insert (name) on crm.leads to app_user;');
+  });
+
+  test('is in the proof', async () => {
+    const world = await openWorld({ migration: leads, others: 2, names: fewCallers });
+    try {
+      const { leaks: found } = await prove(world, {
+        seed: 1,
+        operations: 100,
+        fields: ['leadNames'],
+      });
+      expect(found.map(({ query }) => query).join()).toContain('leadNames');
     } finally {
       await world.close();
     }

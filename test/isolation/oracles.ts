@@ -1,10 +1,10 @@
 import type { ClientBase, Pool } from 'pg';
+import { findOwnSchemas } from '../../db/ownSchemas.ts';
 import {
   belonging,
   type Catalogue,
   people,
   readCatalogue,
-  schemas,
   type Table,
   tenants,
 } from './catalogue.ts';
@@ -24,6 +24,7 @@ export const tasks = 'graphile_worker._private_tasks';
 
 /** All tables of ours, and the queue's. */
 export async function readTables(client: Pick<ClientBase, 'query'>): Promise<Table[]> {
+  const schemas = await findOwnSchemas(client);
   const { tables }: Catalogue = await readCatalogue(client, [...schemas, 'graphile_worker']);
   return tables.filter(
     ({ name, schema }) => schemas.includes(schema) || [jobs, tasks].includes(name),
@@ -33,10 +34,10 @@ export async function readTables(client: Pick<ClientBase, 'query'>): Promise<Tab
 /** Those of them whose rows an oracle holds. */
 export function copiedTables(tables: readonly Table[]): Table[] {
   return tables.filter(
-    ({ name, schema, orgColumn }) =>
+    ({ name, schema, isReachable, orgColumn }) =>
       [jobs, tasks].includes(name) ||
-      schema === 'app_public' ||
-      (schema === 'app_private' && orgColumn !== undefined),
+      isReachable ||
+      (schema !== 'graphile_worker' && orgColumn !== undefined),
   );
 }
 

@@ -26,9 +26,7 @@ export type RowMaker = {
 /** Tables that rows can be made for by themselves, those that are referenced first. */
 export function tablesInOrder({ tables }: Catalogue): Table[] {
   const given = [people, tenants, belonging];
-  const rest = tables.filter(
-    ({ name, schema }) => schema === 'app_public' && !given.includes(name),
-  );
+  const rest = tables.filter(({ name, isReachable }) => isReachable && !given.includes(name));
   const ordered: Table[] = [];
   while (ordered.length < rest.length) {
     const isReady = (table: Table) =>

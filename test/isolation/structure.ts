@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
-import { type Constraint, people, schemas, type Table, tenants } from './catalogue.ts';
+import { findOwnSchemas } from '../../db/ownSchemas.ts';
+import { type Constraint, people, type Table, tenants } from './catalogue.ts';
 import type { Observed, TableMatrix } from './matrix.ts';
 import { type Outcome, type Probe, probe } from './prober.ts';
 import { insertInto, literal, type Row, type RowOwner } from './rows.ts';
@@ -9,7 +10,7 @@ export async function observeGrants({
   client,
 }: Pick<Observed, 'client'>): Promise<Record<string, TableMatrix['grants']>> {
   const { rows } = await client.query<{ table: string; role: string; grants: string }>(grantsSql, [
-    schemas,
+    await findOwnSchemas(client),
   ]);
   const grants: Record<string, TableMatrix['grants']> = {};
   for (const row of rows) grants[row.table] = { ...grants[row.table], [row.role]: row.grants };
@@ -61,7 +62,9 @@ const grantsSql = `
 export async function observeObjects({
   client,
 }: Pick<Observed, 'client'>): Promise<Record<string, string>> {
-  const { rows } = await client.query<{ object: string; facts: string }>(objectsSql, [schemas]);
+  const { rows } = await client.query<{ object: string; facts: string }>(objectsSql, [
+    await findOwnSchemas(client),
+  ]);
   return Object.fromEntries(rows.map(({ object, facts }) => [object, facts]));
 }
 

@@ -45,7 +45,9 @@ const kept = {
 describe('a database', () => {
   test('that is clean ends the lint with 0', async () => {
     const { code, text } = await lint();
-    expect(text).toMatch(/^\d+ rules looked at \d+ tables, .*: nothing found; \d+ ignored/);
+    expect(text).toMatch(
+      /^\d+ rules looked at \d+ tables, .* of database test_\w+ \(app_hidden, app_private, app_public\): nothing found; \d+ ignored/,
+    );
     expect(code).toBe(0);
   });
 
@@ -65,6 +67,7 @@ describe('a database', () => {
       database: expect.stringMatching(/^test_/),
       rules: 1,
       objects: expect.objectContaining({ tables: expect.any(Number) }),
+      schemas: ['app_hidden', 'app_private', 'app_public'],
       findings: ['organizations', 'users'].map((table) => ({
         rule: 'unique_without_tenant',
         level: 'error',
