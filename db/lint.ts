@@ -95,7 +95,7 @@ export async function lintDatabase(
 
 /**
  * Lints within the open transaction of a connection, whose search_path it changes.
- * @throws LintError, naming the rule that failed.
+ * @throws LintError, naming the rule that failed, or where there is none of the schemas.
  */
 export async function lint(
   client: Pick<ClientBase, 'query'>,
@@ -111,6 +111,11 @@ export async function lint(
   if (!survey) throw new LintError('The catalogue could not be surveyed.');
   if (survey.version < oldestVersion) {
     throw new LintError('The lint reads the catalogue of Postgres 15 and later.');
+  }
+  if (!expected.some((schema) => survey.schemas.includes(schema))) {
+    throw new LintError(
+      `The database ${survey.database} has no schema ${expected.join(', ')}: is it the right one? --schemas names others.`,
+    );
   }
   const missing = missingNeeds(survey, options);
   const canRun = (rule: LintRule) => !rule.needs.some((need) => missing.has(need));

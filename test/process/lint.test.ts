@@ -80,12 +80,17 @@ describe('a database', () => {
     });
   });
 
-  test('that nobody of us made is skipped where there is nothing to see', async () => {
-    const { code, text } = await lint([], { DATABASE_OWNER_URL: other.ownerUrl });
-    expect(text).toContain('Skipped: there is no schema app_public.');
-    expect(text).toMatch(/Skipped, since no table has a column org_id: \d+ rules/);
-    expect(text).toContain('0 tables');
-    expect(code).toBe(0);
+  test('that has only some of what is looked for is looked at so far, and told so', async () => {
+    const partial = await openEmptyDatabase();
+    try {
+      await runSql(partial.ownerUrl, 'create schema app_public');
+      const { code, text } = await lint(['--no-ignores'], { DATABASE_OWNER_URL: partial.ownerUrl });
+      expect(text).toContain('Skipped: there is no schema app_private.');
+      expect(text).toMatch(/Skipped, since no table has a column org_id: \d+ rules/);
+      expect(code).toBe(0);
+    } finally {
+      await partial.close();
+    }
   });
 
   test('that calls things otherwise is looked at by its own names', async () => {
@@ -187,6 +192,17 @@ describe('a lint that cannot run ends with 2 and says why:', () => {
         expect(code).toBe(2);
       }
     }
+  });
+
+  test('a database with none of the schemas, which is hardly the right one', async () => {
+    expect(await lint([], { DATABASE_OWNER_URL: other.ownerUrl })).toMatchObject({
+      code: 2,
+      text: expect.stringMatching(/^The database test_\w+ has no schema app_public, app_private/),
+    });
+    expect(await lint(['--schemas=crm'])).toMatchObject({
+      code: 2,
+      text: expect.stringMatching(/^The database test_\w+ has no schema crm: is it the right one/),
+    });
   });
 
   test('a login that may not enter the database, or not read the catalogue', async () => {
