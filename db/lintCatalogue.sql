@@ -151,7 +151,9 @@ accessor as (
 ),
 
 linted_type as (
-  select t.oid, t.oid::regtype::text as name, t.typtype, t.typrelid, s.is_exposed
+  select t.oid, t.oid::regtype::text as name, t.typtype, t.typrelid, s.is_exposed,
+    -- Of a domain.
+    t.typbasetype as base_type, format_type(t.typbasetype, t.typtypmod) as base_name
   from pg_type t join linted_schema s on s.oid = t.typnamespace
   where (t.typtype in ('e', 'd') or t.typtype = 'c' and exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
     and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')

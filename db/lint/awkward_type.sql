@@ -17,3 +17,8 @@ from linted_column c
 where c.relkind in ('r', 'p', 'f')
   and c.atttypid in ('money'::regtype, 'json'::regtype, 'name'::regtype, '"char"'::regtype,
     'money[]'::regtype, 'json[]'::regtype)
+union all
+select t.name, format('It is a domain over %s.', t.base_name), null
+from linted_type t
+where t.base_type in ('money'::regtype, 'json'::regtype, 'name'::regtype, '"char"'::regtype,
+    'money[]'::regtype, 'json[]'::regtype)

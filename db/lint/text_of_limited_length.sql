@@ -20,3 +20,7 @@ select c.name as object, format('It is a %s.', format_type(c.atttypid, c.atttypm
 from linted_column c
 where c.relkind in ('r', 'p', 'f')
   and c.atttypid in ('varchar'::regtype, 'varchar[]'::regtype, 'bpchar'::regtype, 'bpchar[]'::regtype)
+union all
+select t.name, format('It is a domain over %s.', t.base_name), null
+from linted_type t
+where t.base_type in ('varchar'::regtype, 'varchar[]'::regtype, 'bpchar'::regtype, 'bpchar[]'::regtype)

@@ -15,3 +15,7 @@ select c.name as object, format('It is a %s.', format_type(c.atttypid, c.atttypm
 from linted_column c
 where c.relkind in ('r', 'p', 'f')
   and c.atttypid in ('timestamp'::regtype, 'timestamp[]'::regtype, 'timetz'::regtype, 'timetz[]'::regtype)
+union all
+select t.name, format('It is a domain over %s.', t.base_name), null
+from linted_type t
+where t.base_type in ('timestamp'::regtype, 'timestamp[]'::regtype, 'timetz'::regtype, 'timetz[]'::regtype)

@@ -225,6 +225,68 @@ function closeToTheLine() {
       finds: ['dangerous_grant app_public.documents'],
     },
     {
+      claim: 'to read is a right of everybody too, of a column or by a view',
+      sql: `
+        create view app_hidden.titles with (security_invoker = true) as select org_id, title from app_public.documents;
+        grant select on app_hidden.titles to public;
+        grant select (title) on app_public.documents to public`,
+      finds: [
+        'granted_to_everybody app_hidden.titles',
+        'granted_to_everybody app_public.documents',
+      ],
+    },
+    {
+      claim: 'a login has what its group has, and a column of a private table is a right',
+      sql: `
+        grant select on app_public.documents to app_api;
+        grant select (org_id) on app_private.file_usage to app_worker`,
+      finds: ['granted_to_login app_private.file_usage', 'granted_to_login app_public.documents'],
+    },
+    {
+      claim:
+        'what is new may be granted by default in all schemas, to everybody, and by others that make it',
+      sql: `
+        alter default privileges grant select on tables to public;
+        reset role;
+        create role spoon_maker;
+        grant create on schema app_public to spoon_maker;
+        alter default privileges for role spoon_maker in schema app_public grant execute on functions to app_user`,
+      finds: ['granted_by_default app_public', 'granted_by_default rowhouse_owner'],
+    },
+    {
+      claim: 'what others are granted by default where they make nothing of ours is theirs',
+      sql: `
+        reset role;
+        create role spoon_maker;
+        create schema theirs authorization spoon_maker;
+        alter default privileges for role spoon_maker grant select on tables to public`,
+      finds: [],
+    },
+    {
+      claim: 'a policy may permit all that a restrictive one leaves, and none that it does not',
+      sql: `
+        drop policy select_own on app_public.documents;
+        create policy select_all on app_public.documents for select to app_user using (true);
+        drop policy select_member on app_public.users;
+        create policy select_all on app_public.users for select to app_user using (true);
+        create policy insert_all on app_public.users as restrictive for insert to app_user
+          with check (id = (select app_hidden.current_user_id()))`,
+      finds: ['policy_that_permits_all app_public.users.select_all'],
+    },
+    {
+      claim: 'a domain is what it is over',
+      sql: `
+        create domain app_private.name as varchar(20);
+        create domain app_private.price as money;
+        create domain app_private.moment as timestamp;
+        create domain app_private.title as text check (length(value) <= 20)`,
+      finds: [
+        'awkward_type app_private.price',
+        'text_of_limited_length app_private.name',
+        'time_without_time_zone app_private.moment',
+      ],
+    },
+    {
       claim: 'a restrictive policy for other than the tenant pins nothing',
       sql: `
         drop policy all_same_org on app_public.documents;
