@@ -6,6 +6,8 @@ export type Catalogue = {
   tables: Table[];
   /** Permissions that a policy or function asks for by name, such as `org:docs:manage`. */
   permissions: string[];
+  /** Whether a policy or function asks how long ago the caller signed in. */
+  asksHowFresh: boolean;
 };
 
 /** A table of ours; partitions belong to their parent. */
@@ -88,6 +90,12 @@ function belongsTo(table: Table, target: string): string | undefined {
 }
 
 const catalogueSql = `
+  with source as (
+    select concat(prosrc, case when prosqlbody is not null then pg_get_function_sqlbody(p.oid) end) as text from pg_proc p
+    join pg_namespace n on n.oid = pronamespace where nspname = any ($1)
+    union all
+    select concat(qual, with_check) from pg_policies where schemaname = any ($1)
+  )
   select json_build_object(
     'tables', (
       select coalesce(json_agg(json_build_object(
@@ -127,13 +135,7 @@ const catalogueSql = `
       where n.nspname = any ($1) and c.relkind in ('r', 'p') and not c.relispartition
     ),
     'permissions', array(
-      select distinct (regexp_matches(text, 'has_permission\\(''([^'']+)''', 'g'))[1]
-      from (
-        select concat(prosrc, case when prosqlbody is not null then pg_get_function_sqlbody(p.oid) end) as text from pg_proc p
-        join pg_namespace n on n.oid = pronamespace where nspname = any ($1)
-        union all
-        select concat(qual, with_check) from pg_policies where schemaname = any ($1)
-      ) as source
-      order by 1
-    )
+      select distinct (regexp_matches(text, 'has_permission\\(''([^'']+)''', 'g'))[1] from source order by 1
+    ),
+    'asksHowFresh', exists (select from source where text ~ '\\mis_(second_factor_)?fresh\\(')
   ) as catalogue`;

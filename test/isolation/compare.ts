@@ -75,6 +75,15 @@ export async function matrixFaults(
         }),
       );
     }
+    if (observed.catalogue.asksHowFresh && !Object.values(matrix.actors).some((one) => one.fresh)) {
+      const fresh = { role: 'app_user', org: 'org_acme', fresh: true };
+      faults.push(
+        unknown('actors, who has just signed in', {
+          'fresh member': { ...fresh, user: 'user_alice' },
+          'fresh admin': { ...fresh, user: 'user_ann', orgRole: 'admin' },
+        }),
+      );
+    }
   }
   if (wanted.includes('objects')) {
     const objects = await observeObjects(observed);

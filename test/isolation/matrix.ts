@@ -28,6 +28,8 @@ export type Actor = {
   permissions?: string[];
   /** False for one who is no member (any more), whatever the token says. */
   member?: boolean;
+  /** True for one who has just signed in. */
+  fresh?: boolean;
 };
 
 export type TableMatrix = {
@@ -76,13 +78,14 @@ export function pasteable(part: object): string {
 }
 
 /** The settings of a transaction of an actor. */
-export function settingsOf({ role, user = '', org = '', orgRole, permissions = [] }: Actor) {
+export function settingsOf({ role, user = '', org = '', orgRole, permissions = [], fresh }: Actor) {
   const isPersonal = user === org;
   const claims = {
     userId: user,
     orgId: org,
     orgRole: orgRole ?? (isPersonal ? '' : 'member'),
     permissions,
+    firstFactorAtMs: fresh ? Date.now() : null,
   };
   return { ...pgSettings(claims, 'isolation'), role };
 }

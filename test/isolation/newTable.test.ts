@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
 import { readCatalogue } from '../../db/catalogue.ts';
 import { lintDatabase } from '../../db/lint.ts';
 import { readLintRules } from '../../db/lintRules.ts';
@@ -7,9 +6,10 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { guideTable } from '../support/schemaGuide.ts';
 import { matrixFaults } from './compare.ts';
 import { type House, openHouse } from './house.ts';
-import { type Matrix, readMatrix } from './matrix.ts';
+import { readMatrix } from './matrix.ts';
 import { tryMutant, tryMutants, unexpected } from './mutantRun.ts';
 import { listMutants } from './mutants.ts';
+import { pasted } from './pasted.ts';
 import { prove, tell } from './proof.ts';
 import { asOwner, fewCallers, openWorld, silenceGrafast, type World } from './world.ts';
 
@@ -246,24 +246,3 @@ describe('what a table, view or function shows or changes of others is found by 
     60_000,
   );
 });
-
-/** The matrix with everything added that its faults ask for. */
-function pasted(matrix: Matrix, faults: readonly string[]): Matrix {
-  const additions = faults.map((fault) => ({
-    isTable: fault.includes('says nothing of tables,'),
-    part: parse(fault.slice(fault.indexOf('\n') + 1)),
-  }));
-  return {
-    ...matrix,
-    tables: Object.assign(
-      {},
-      matrix.tables,
-      ...additions.filter(({ isTable }) => isTable).map(({ part }) => part),
-    ),
-    objects: Object.assign(
-      {},
-      matrix.objects,
-      ...additions.filter(({ isTable }) => !isTable).map(({ part }) => part),
-    ),
-  };
-}

@@ -42,6 +42,8 @@ export type ProofOptions = {
   seed: number;
   /** At least so many; up to eight times as many until each part is covered. */
   operations: number;
+  /** After so long it ends and tells what it has, however little; never by default. */
+  withinMs?: number;
   /** Root fields to ask for; all by default. */
   fields?: readonly string[];
   onProgress?: (done: number) => void;
@@ -54,7 +56,8 @@ export type ProofOptions = {
  * @throws Unprovable where the schema has something that cannot be asked for.
  */
 export async function prove(world: World, options: ProofOptions): Promise<ProofResult> {
-  const { seed, operations, fields, onProgress } = options;
+  const { seed, operations, withinMs = Number.POSITIVE_INFINITY, fields, onProgress } = options;
+  const endsAtMs = performance.now() + withinMs;
   const draw = makeRandom(seed);
   const parts = partsOf(world.schema);
   const ways = shortestWays(world.schema);
@@ -206,7 +209,8 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
     !fields && (roots.some(isScarce) || [...parts].some((part) => !covered.has(part)));
   /** What is rarely accepted gets more time. */
   const most = operations * 8;
-  while (leaks.length === 0 && (number < operations || (number < most && isIncomplete()))) {
+  const isDue = () => number < operations || (number < most && isIncomplete());
+  while (leaks.length === 0 && performance.now() < endsAtMs && isDue()) {
     const seat = pick(draw, world.seats);
     await add(make(seat.name), seat);
   }

@@ -32,7 +32,13 @@ import {
 } from './oracles.ts';
 
 /** Somebody who asks, of the shared database and of an oracle of their own. */
-export type Seat = { name: string; caller: TestCaller; oracle: TestDatabase };
+export type Seat = {
+  name: string;
+  caller: TestCaller;
+  oracle: TestDatabase;
+  /** Whether each request comes from somebody who has just signed in. */
+  isFresh?: boolean;
+};
 
 /** An answer as it went over the wire. */
 export type Reply = { status: number; text: string };
@@ -116,6 +122,9 @@ export const fewCallers: readonly CallerName[] = [
   'Carol, who administers Globex',
 ];
 
+/** Who asks once more as somebody who has just signed in, where a policy wants that. */
+const freshCallers: readonly string[] = ['Alice of Acme', 'Ann, who administers Acme'];
+
 /** Opens a world. Close it. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { migration, rounds = 3, others = 10, crowd } = options;
@@ -140,18 +149,33 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     const tables = await readTables(shared.superuser);
     const copied = copiedTables(tables);
     await logChanges(shared.superuser, tables);
-    const seats: Seat[] = [];
+    const named: Seat[] = [];
     for (const name of names) {
       const caller: TestCaller = callers[name];
       const oracle = await openOne();
       await fillOracle(shared.superuser, oracle.superuser, copied, caller);
       await logChanges(oracle.superuser, tables);
-      seats.push({ name, caller, oracle });
+      named.push({ name, caller, oracle });
     }
+    const { asksHowFresh } = await readCatalogue(shared.superuser);
+    const fresh = named.filter(({ name }) => asksHowFresh && freshCallers.includes(name));
+    const seats = [
+      ...named,
+      // The same rows concern them, so the oracle is the same.
+      ...fresh.map((seat) => ({
+        ...seat,
+        name: `${seat.name}, signed in just now`,
+        isFresh: true,
+      })),
+    ];
     store = await openLocalStore({ dir });
     const api = await openSharedApi(shared.api, uploadsOf(store));
-    const ask: World['ask'] = (seat, where, body) =>
-      api.ask(where === 'shared' ? shared.api : seat.oracle.api, seat.caller, body);
+    const ask: World['ask'] = ({ caller, oracle, isFresh }, where, body) =>
+      api.ask(
+        where === 'shared' ? shared.api : oracle.api,
+        isFresh ? { ...caller, firstFactorAtMs: Date.now() } : caller,
+        body,
+      );
     const schema = await readSchema((body) => ask(seats[0] as Seat, 'shared', body));
     return {
       shared,
@@ -162,7 +186,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       async sync(seat) {
         const changes = await takeChanges(shared.superuser);
         const undone = await takeChanges(seat.oracle.superuser);
-        for (const { caller, oracle } of seats) {
+        for (const { caller, oracle } of named) {
           const due = oracle === seat.oracle ? [...changes, ...undone] : changes;
           const mine = due.filter(
             ({ key }) => (key.org_id ?? caller.orgId) === caller.orgId || key.user_id,

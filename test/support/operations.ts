@@ -45,6 +45,8 @@ export function claimsOf({
   orgRole = 'member',
   permissions = [],
   actorId = null,
+  firstFactorAtMs = null,
+  secondFactorAtMs = null,
 }: TestCaller): Claims {
   const isPersonal = userId === orgId;
   return {
@@ -58,8 +60,8 @@ export function claimsOf({
     email: null,
     name: null,
     actorId,
-    firstFactorAtMs: null,
-    secondFactorAtMs: null,
+    firstFactorAtMs,
+    secondFactorAtMs,
     expiresAtMs: Date.now() + 60_000,
   };
 }
