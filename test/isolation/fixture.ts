@@ -1,7 +1,9 @@
 import type { ClientBase } from 'pg';
 import { belonging, type Catalogue, people, type Table, tenants } from './catalogue.ts';
 import {
+  literal,
   makeRowMaker,
+  optionalReferences,
   type PlacedRow,
   quoted,
   type RowMaker,
@@ -41,12 +43,17 @@ export async function fillTables(
 ): Promise<Fixture> {
   const maker = makeRowMaker(client, samples);
   const owners = [...members, ...former];
-  const placed: PlacedRow[] = [];
+  const memberships = catalogue.tables.find(({ name }) => name === belonging);
+  const placed: PlacedRow[] = members.flatMap(({ orgId, personId }) => {
+    const row = { org_id: literal(orgId), user_id: literal(personId) };
+    return memberships ? [{ table: memberships, orgId, personId, row }] : [];
+  });
   for (const table of tablesInOrder(catalogue)) {
     for (let round = 0; round < rounds; round += 1) {
       for (const owner of owners) {
         placed.push(await maker.place(table, owner, placed));
-        if (round === 0 && hasOptionalReference(table)) await maker.place(table, owner, []);
+        if (round > 0 || optionalReferences(table).length === 0) continue;
+        await maker.place(table, owner, placed, { isBare: true });
       }
     }
   }
@@ -57,16 +64,6 @@ export async function fillTables(
     }
   }
   return { members, owners, rows, placed, maker };
-}
-
-/** To rows of another table of the organization. */
-function hasOptionalReference({ columns, constraints }: Table): boolean {
-  return constraints.some(
-    ({ kind, columns: keys, target }) =>
-      kind === 'foreign key' &&
-      ![people, tenants, belonging].includes(target ?? '') &&
-      columns.some(({ name, isRequired }) => keys.includes(name) && !isRequired),
-  );
 }
 
 /** The key of a row as one text, in SQL. */

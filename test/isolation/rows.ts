@@ -19,8 +19,13 @@ export type RowOwner = { orgId: string; personId: string };
 export type RowMaker = {
   /** A row of the table for somebody in an organization, not yet inserted. */
   make(table: Table, owner: RowOwner, placed: readonly PlacedRow[]): Row;
-  /** Inserts such a row as the superuser, with the owner's claims for the triggers. */
-  place(table: Table, owner: RowOwner, placed: readonly PlacedRow[]): Promise<PlacedRow>;
+  /** Inserts such a row as the superuser, with the owner's claims for the triggers; a bare one without references that may be left out. */
+  place(
+    table: Table,
+    owner: RowOwner,
+    placed: readonly PlacedRow[],
+    how?: { isBare?: boolean },
+  ): Promise<PlacedRow>;
 };
 
 /** Tables that rows can be made for by themselves, those that are referenced first. */
@@ -50,10 +55,26 @@ export function makeRowMaker(client: Pick<ClientBase, 'query'>, samples: Samples
   const choices = new Map<Table, Map<string, number>>();
   let count = 0;
 
-  function make(table: Table, owner: RowOwner, placed: readonly PlacedRow[]): Row {
+  function candidatesFor(
+    table: Table,
+    owner: RowOwner,
+    placed: readonly PlacedRow[],
+    { isBare = false }: { isBare?: boolean } = {},
+  ) {
+    const candidates = candidatesOf(table, owner, placed, samples.get(table.name) ?? {}, count);
+    for (const name of isBare ? optionalReferences(table) : []) candidates.set(name, ['null']);
+    return candidates;
+  }
+
+  function make(
+    table: Table,
+    owner: RowOwner,
+    placed: readonly PlacedRow[],
+    how?: { isBare?: boolean },
+  ): Row {
     count += 1;
     const chosen = choices.get(table) ?? new Map<string, number>();
-    const candidates = candidatesOf(table, owner, placed, samples.get(table.name) ?? {}, count);
+    const candidates = candidatesFor(table, owner, placed, how);
     return Object.fromEntries(
       [...candidates].map(([name, values]) => [
         name,
@@ -62,21 +83,39 @@ export function makeRowMaker(client: Pick<ClientBase, 'query'>, samples: Samples
     );
   }
 
-  async function place(table: Table, owner: RowOwner, placed: readonly PlacedRow[]) {
+  async function place(
+    table: Table,
+    owner: RowOwner,
+    placed: readonly PlacedRow[],
+    how?: { isBare?: boolean },
+  ) {
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const row = make(table, owner, placed);
+      const row = make(table, owner, placed, how);
       const error = await insert(client, table, row, owner);
       if (!error) return { table, ...owner, row };
       const columns = columnsToVary(table, error);
       if (columns.length === 0) throw new Error(hint(table, error.message));
       const chosen = choices.get(table) ?? new Map<string, number>();
       choices.set(table, chosen);
-      const candidates = candidatesOf(table, owner, placed, samples.get(table.name) ?? {}, count);
+      const candidates = candidatesFor(table, owner, placed, how);
       if (!advance(chosen, columns, candidates)) throw new Error(hint(table, error.message));
     }
     throw new Error(hint(table, 'nothing that was tried is accepted'));
   }
   return { make, place };
+}
+
+/** Columns that refer to rows of another table of the organization, or to a member, and may be null. */
+export function optionalReferences({ columns, constraints }: Table): string[] {
+  const references = constraints.filter(
+    ({ kind, target }) => kind === 'foreign key' && ![people, tenants].includes(target ?? ''),
+  );
+  return columns
+    .filter(
+      ({ name, isRequired }) =>
+        !isRequired && references.some(({ columns: keys }) => keys.includes(name)),
+    )
+    .map(({ name }) => name);
 }
 
 const maxAttempts = 3_000;
@@ -169,15 +208,14 @@ function candidatesOf(
       if (name !== undefined) values.set(name, [literal(at)]);
       continue;
     }
-    const row = placed.find(
-      (other) =>
-        other.table.name === target && other.orgId === orgId && other.personId === personId,
-    )?.row;
+    const rows = placed.filter((other) => other.table.name === target && other.orgId === orgId);
+    const own = rows.findIndex((other) => other.personId === personId);
+    // Beside an owner a colleague, so that what one may is not mistaken for what the other may; for who has left, somebody.
+    const isAnother = target === belonging && (table.personColumn !== undefined || own < 0);
+    const row = isAnother ? rows[(own + 1) % rows.length] : rows[own];
     for (const [i, name] of columns.entries()) {
       if (name === 'org_id' || name in sample) continue;
-      const referred = row?.[targetColumns[i] ?? ''];
-      if (target === belonging) values.set(name, [literal(personId)]);
-      else values.set(name, [referred ?? 'null']);
+      values.set(name, [row?.row[targetColumns[i] ?? ''] ?? 'null']);
     }
   }
   if (table.orgColumn) values.set(table.orgColumn, [literal(orgId)]);
