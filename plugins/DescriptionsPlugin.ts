@@ -3,7 +3,7 @@ import 'postgraphile/graphile-build-pg';
 
 /**
  * Words for what Postgres has no comments for. Orders, references in conditions
- * and ids of deleted rows are described here; values of enums and arguments of
+ * and ids of deleted rows are described here, those in inputs as their columns are; values of enums and arguments of
  * functions by the tag `describe` of their type or function, texts by name.
  */
 export const DescriptionsPlugin: GraphileConfig.Plugin = {
@@ -25,9 +25,12 @@ export const DescriptionsPlugin: GraphileConfig.Plugin = {
         );
       },
 
-      GraphQLInputObjectType_fields_field(field, _build, { scope }) {
-        if (field.description || !scope.isPgCondition) return field;
-        return { ...field, description: `Only those whose \`${scope.fieldName}\` has this id.` };
+      GraphQLInputObjectType_fields_field(field, build, { scope }) {
+        if (field.description) return field;
+        const description = scope.isPgCondition
+          ? `Only those whose \`${scope.fieldName}\` has this id.`
+          : referenceText(build, scope.pgCodec as PgCodec | undefined, scope.fieldName);
+        return description ? { ...field, description } : field;
       },
 
       GraphQLObjectType_fields_field(field, _build, { scope }) {
@@ -55,6 +58,29 @@ function enumCodec(build: GraphileBuild.Build, typeName: string): PgCodec | unde
   return Object.values(build.pgCodecs).find(
     (codec) => 'values' in codec && build.inflection.enumType(codec as never) === typeName,
   );
+}
+
+/** What the column says whose place an id takes, and of what the id is. */
+function referenceText(
+  { inflection, input: { pgRegistry } }: GraphileBuild.Build,
+  codec: PgCodec | undefined,
+  fieldName: string,
+): string | undefined {
+  const relations = Object.entries(pgRegistry.pgRelations[codec?.name ?? ''] ?? {});
+  const [, relation] =
+    relations.find(
+      ([relationName, { isReferencee, isUnique }]) =>
+        !isReferencee &&
+        isUnique &&
+        inflection.nodeIdAttribute({
+          registry: pgRegistry,
+          codec: codec as never,
+          relationName,
+        }) === fieldName,
+    ) ?? [];
+  const column = codec?.attributes?.[relation?.localAttributes[0] ?? ''];
+  if (!relation || !column?.description) return undefined;
+  return `${column.description} The id of a \`${inflection.tableType(relation.remoteResource.codec)}\`.`;
 }
 
 function orderTexts({ inflection }: GraphileBuild.Build, codec: PgCodec | undefined): Texts {

@@ -39,15 +39,22 @@ function reference(table: Table, names: string[], to: Table, toNames: string[]):
 
 /** What PostGraphile would see of these constraints and indexes. */
 function seen(constraints: Constraint[], indexes: { indrelid: Table; indkey: number[] }[] = []) {
-  const lists = { own: [...constraints], foreign: [...constraints] };
+  const lists = { own: [...constraints] };
+  const classOf = (table: string) => {
+    const referring = constraints.filter(({ confrelid }) => confrelid === table);
+    return { getConstraints: () => lists.own, getForeignConstraints: () => referring };
+  };
+  const classes = Object.fromEntries(
+    Object.keys(columns).map((table) => [table, classOf(table)]),
+  ) as Record<Table, ReturnType<typeof classOf>>;
   const introspection = {
     attributes: Object.entries(columns).flatMap(([attrelid, names]) =>
       names.map((attname, i) => ({ attrelid, attname, attnum: i + 1 })),
     ),
     constraints: constraints.map((constraint) =>
       Object.assign(constraint, {
-        getClass: () => ({ getConstraints: () => lists.own }),
-        getForeignClass: () => ({ getForeignConstraints: () => lists.foreign }),
+        getClass: () => classes[constraint.conrelid as Table],
+        getForeignClass: () => classes[constraint.confrelid as Table],
       }),
     ),
     indexes,
@@ -55,7 +62,7 @@ function seen(constraints: Constraint[], indexes: { indrelid: Table; indkey: num
   const hook = TenantKeysPlugin.gather?.hooks?.pgIntrospection_introspection;
   if (typeof hook !== 'function') throw new Error('There is no hook.');
   hook({} as never, { introspection } as never);
-  return lists;
+  return { own: lists.own, referring: (table: Table) => classes[table].getForeignConstraints() };
 }
 
 const documentsKey = () => key('p', 'documents', ['org_id', 'id']);
@@ -89,9 +96,9 @@ describe('of a tenant table PostGraphile sees', () => {
 
   test('no reference to the organization, in either direction', () => {
     const toOrganization = reference('documents', ['org_id'], 'organizations', ['id']);
-    const { own, foreign } = seen([documentsKey(), toOrganization]);
+    const { own, referring } = seen([documentsKey(), toOrganization]);
     expect(own).not.toContain(toOrganization);
-    expect(foreign).not.toContain(toOrganization);
+    expect(referring('organizations')).not.toContain(toOrganization);
   });
 
   test('references to tables of no tenant as they are', () => {
@@ -127,13 +134,29 @@ describe('of a table whose rows span organizations PostGraphile sees', () => {
     expect(index.indkey).toEqual(numbers('memberships', ['org_id', 'role']));
   });
 
-  test('a composite reference from a tenant table as it is', () => {
-    const toMembership = reference('documents', ['org_id', 'owner_id'], 'memberships', [
-      'org_id',
-      'user_id',
-    ]);
-    seen([documentsKey(), key('p', 'memberships', ['org_id', 'user_id']), toMembership]);
-    expect(toMembership.conkey).toEqual(numbers('documents', ['org_id', 'owner_id']));
-    expect(toMembership.confkey).toEqual(numbers('memberships', ['org_id', 'user_id']));
+  const toMembership = () =>
+    reference('documents', ['org_id', 'owner_id'], 'memberships', ['org_id', 'user_id']);
+  const primary = () => key('p', 'memberships', ['org_id', 'user_id']);
+
+  test('a reference from a tenant table as one to the user', () => {
+    const toUser = reference('memberships', ['user_id'], 'users', ['id']);
+    const given = toMembership();
+    const { own, referring } = seen([documentsKey(), primary(), toUser, given]);
+    expect(own).toContain(given);
+    expect(given).toMatchObject({
+      conkey: numbers('documents', ['owner_id']),
+      confrelid: 'users',
+      confkey: numbers('users', ['id']),
+    });
+    expect(referring('users')).toEqual([toUser, given]);
+    expect(referring('memberships')).toEqual([]);
+  });
+
+  test('a reference from a tenant table as it is, where the user is no reference itself', () => {
+    const given = toMembership();
+    const { referring } = seen([documentsKey(), primary(), given]);
+    expect(given.conkey).toEqual(numbers('documents', ['org_id', 'owner_id']));
+    expect(given.confkey).toEqual(numbers('memberships', ['org_id', 'user_id']));
+    expect(referring('memberships')).toEqual([given]);
   });
 });

@@ -14,6 +14,8 @@ const tenantColumn = 'org_id';
  *
  * A tenant table is one whose primary key is `(org_id, id)`. `memberships` is
  * none: its rows span organizations for one caller, and it keeps its whole key.
+ * A reference of a tenant table to it, `(org_id, reviewer_id)`, reads as one to the
+ * user: whom else a row of the organization can name, Postgres sees to.
  */
 export const TenantKeysPlugin: GraphileConfig.Plugin = {
   name: 'TenantKeysPlugin',
@@ -61,9 +63,10 @@ type Constraint = {
   confrelid: string | null;
   conkey: readonly number[] | null;
   confkey: readonly number[] | null;
-  getClass(): { getConstraints(): Constraint[] } | undefined;
-  getForeignClass(): { getForeignConstraints(): Constraint[] } | undefined;
+  getClass(): Class | undefined;
+  getForeignClass(): Class | undefined;
 };
+type Class = { getConstraints(): Constraint[]; getForeignConstraints(): Constraint[] };
 
 function hideTenantColumn(introspection: Introspection): void {
   const tenantAttnums = tenantTables(introspection);
@@ -80,7 +83,7 @@ function hideTenantColumn(introspection: Introspection): void {
     } else if (conkey.length > 1 && (!confkey || isTenantKey(confrelid, confkey[0]))) {
       constraint.conkey = conkey.slice(1);
       constraint.confkey = confkey?.slice(1) ?? null;
-    }
+    } else if (constraint.contype === 'f') throughBelonging(constraint, introspection);
   }
 
   for (const index of introspection.indexes) {
@@ -90,15 +93,39 @@ function hideTenantColumn(introspection: Introspection): void {
   }
 }
 
+/** Where a reference goes to an organization and an id that is itself a reference, takes it to where that one goes. */
+function throughBelonging(reference: Constraint, introspection: Introspection): void {
+  const { conkey, confkey, confrelid } = reference;
+  if (conkey?.length !== 2 || confkey?.length !== 2 || confrelid === null) return;
+  if (confkey[0] !== attnumOf(introspection, confrelid, tenantColumn)) return;
+  const onward = introspection.constraints.find(
+    ({ contype, conrelid, conkey: key }) =>
+      contype === 'f' && conrelid === confrelid && key?.length === 1 && key[0] === confkey[1],
+  );
+  if (!onward) return;
+  remove(reference, onward.getClass()?.getForeignConstraints());
+  reference.conkey = conkey.slice(1);
+  reference.confkey = onward.confkey;
+  reference.confrelid = onward.confrelid;
+  reference.getForeignClass = () => onward.getForeignClass();
+  onward.getForeignClass()?.getForeignConstraints().push(reference);
+}
+
+function attnumOf({ attributes }: Introspection, table: string, name: string): number | undefined {
+  return attributes.find((a) => a.attrelid === table && a.attname === name)?.attnum;
+}
+
 /** Tables whose primary key is `(org_id, id)`, with the number of their tenant column. */
-function tenantTables({ attributes, constraints }: Introspection): Map<string, number> {
-  const attnumOf = (table: string, name: string) =>
-    attributes.find((a) => a.attrelid === table && a.attname === name)?.attnum;
+function tenantTables(introspection: Introspection): Map<string, number> {
   const found = new Map<string, number>();
-  for (const { contype, conrelid, conkey } of constraints) {
+  for (const { contype, conrelid, conkey } of introspection.constraints) {
     if (contype !== 'p' || conkey?.length !== 2) continue;
-    const tenant = attnumOf(conrelid, tenantColumn);
-    if (tenant !== undefined && conkey[0] === tenant && conkey[1] === attnumOf(conrelid, 'id')) {
+    const tenant = attnumOf(introspection, conrelid, tenantColumn);
+    if (
+      tenant !== undefined &&
+      conkey[0] === tenant &&
+      conkey[1] === attnumOf(introspection, conrelid, 'id')
+    ) {
       found.set(conrelid, tenant);
     }
   }

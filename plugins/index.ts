@@ -15,6 +15,7 @@ export { OwnRowsPlugin } from './OwnRowsPlugin.ts';
 export { PageLimitsPlugin } from './PageLimitsPlugin.ts';
 export { PresignUploadPlugin } from './PresignUploadPlugin.ts';
 export { RankedByPlugin } from './RankedByPlugin.ts';
+export { ReferenceInputsPlugin } from './ReferenceInputsPlugin.ts';
 export { SingleRowFunctionsPlugin } from './SingleRowFunctionsPlugin.ts';
 export { TenantKeysPlugin } from './TenantKeysPlugin.ts';
 export { ViewerPlugin } from './ViewerPlugin.ts';

@@ -2,6 +2,7 @@ import {
   type GraphQLArgument,
   type GraphQLField,
   type GraphQLInputField,
+  type GraphQLInputObjectType,
   type GraphQLInputType,
   type GraphQLObjectType,
   type GraphQLOutputType,
@@ -391,6 +392,15 @@ export function makeGenerator(
     ].join(' ');
   }
 
+  /** What an id is for: that of the field of the same name of the row that the input is about. */
+  function referredType({ name }: GraphQLInputObjectType, field: GraphQLInputField): string {
+    if (getNamedType(field.type).name !== 'ID') return '';
+    const row = schema.getType(name.replace(/(?:Input|Patch|Condition)$/, ''));
+    const shown = isObjectType(row) ? row.getFields()[field.name] : undefined;
+    const referred = shown && getNamedType(shown.type);
+    return isObjectType(referred) ? referred.name : '';
+  }
+
   function isWanted(
     { type, name, defaultValue }: GraphQLArgument | GraphQLInputField,
     part: string,
@@ -435,7 +445,12 @@ export function makeGenerator(
           uses.add(`${type.name}.${field.name}`);
           return [
             field.name,
-            makeValue(field.type, source, uses, `${about} ${type.name} ${field.name}`),
+            makeValue(
+              field.type,
+              source,
+              uses,
+              `${about} ${type.name} ${field.name} ${referredType(type, field)}`.trimEnd(),
+            ),
           ];
         }),
       );
