@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { assertLeastPrivilege } from '../db/assertLeastPrivilege.ts';
 import { assertSessions } from '../db/assertSessions.ts';
+import { openStateProbe } from '../db/databaseState.ts';
 import { appliedMigration, expectedMigration } from '../db/migrationLevel.ts';
 import { limitsOf, openPool } from '../db/pool.ts';
 import { makePoolMetrics } from '../db/poolMetrics.ts';
@@ -19,7 +20,7 @@ import { makeTokenVerifier } from './auth/verifyToken.ts';
 import { makeGraphiqlPlugin } from './GraphiqlPlugin.ts';
 import { makeGraphql } from './graphql.ts';
 import { clerkWebhook } from './http/clerkWebhook.ts';
-import { remembered } from './http/health.ts';
+import { checkDatabase, checkTimeoutMs, remembered } from './http/health.ts';
 import { makeOperationsPlugin } from './OperationsPlugin.ts';
 import { openGenerations } from './openGenerations.ts';
 import { openUploads } from './openUploads.ts';
@@ -49,19 +50,24 @@ export function openParts(
   );
 
   const hasSessions = config.databasePreparedStatements;
-  const pool = openPool({
+  const ofDatabase = {
     connectionString: config.databaseUrl,
+    hasSessions,
+    onConnectionError: (error: Error) => log.warn({ err: error }, 'a database connection broke'),
+  };
+  const pool = openPool({
+    ...ofDatabase,
     size: config.databasePoolSize,
     applicationName: 'rowhouse-api',
     statementTimeoutMs: config.databaseStatementTimeoutMs,
-    hasSessions,
     observer: makePoolMetrics(metrics.meter, 'rowhouse-api'),
-    onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
   });
   lifecycle.opened('database pool', () => pool.end());
   const limits = limitsOf(config.databaseStatementTimeoutMs);
   const travellingLimits = hasSessions ? undefined : limits;
   const login = asLogin(pool, travellingLimits);
+  const probe = openStateProbe({ ...ofDatabase, timeoutMs: checkTimeoutMs, login });
+  lifecycle.opened('database probe', () => probe.close());
   const refusals = makeRefusalTrail(login, (error, { requestId }) =>
     log.error({ err: error, requestId }, 'a refusal is not in the audit trail'),
   );
@@ -120,10 +126,7 @@ export function openParts(
     observe,
     pseudonym,
     checks: {
-      database: remembered(async () => {
-        const applied = await appliedMigration(login);
-        return { ok: applied >= expected, detail: `migration ${applied} of ${expected}` };
-      }),
+      database: remembered(checkDatabase(probe.look, expected)),
       schema: () => ({ ok: graphql.isBuilt() }),
       async keys() {
         await verifier.ready();

@@ -291,6 +291,11 @@ export const sqlStates: readonly SqlStateRow[] = [
   },
   { sqlState: '40P01', code: 'CONFLICT', meaning: 'A deadlock was broken.', isRetryable: true },
   { sqlState: '57014', code: 'TIMEOUT', meaning: 'The statement was canceled at its time limit.' },
+  {
+    sqlState: '25001',
+    code: 'UNAVAILABLE',
+    meaning: 'A mutation, and the database is read-only, as a standby is.',
+  },
   { sqlState: '55P03', code: 'UNAVAILABLE', meaning: 'A lock was not free in time.' },
   {
     sqlState: '25006',

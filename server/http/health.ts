@@ -1,3 +1,4 @@
+import type { DatabaseState } from '../../db/databaseState.ts';
 import { sendJson } from '../../platform/http/sendJson.ts';
 import type { Stage } from './stages.ts';
 
@@ -7,9 +8,9 @@ type Check = { ok: boolean; detail?: string };
 export type Checks = Record<string, () => Promise<Check> | Check>;
 
 /** How long readiness waits for one check. */
-const checkTimeoutMs = 2_000;
+export const checkTimeoutMs = 2_000;
 
-/** How long an answer counts. Whoever asks more often costs no connection of the pool. */
+/** How long an answer counts. Whoever asks more often costs the database nothing. */
 const freshMs = 1_000;
 
 /** A check that asks once for all who want to know within a second. */
@@ -17,9 +18,22 @@ export function remembered(check: () => Promise<Check>): () => Promise<Check> {
   let last: { result: Promise<Check>; atMs: number } | undefined;
   return () => {
     if (!last || performance.now() - last.atMs > freshMs) {
-      last = { result: check(), atMs: performance.now() };
+      // Whoever comes late waits no longer, and for the same.
+      last = { result: run(check), atMs: performance.now() };
     }
     return last.result;
+  };
+}
+
+/** The check of a database that has to be at a migration. It may be read-only: most requests only read. */
+export function checkDatabase(
+  look: () => Promise<DatabaseState>,
+  expected: number,
+): () => Promise<Check> {
+  return async () => {
+    const { migration, isReadOnly, isStandby } = await look();
+    const remarks = isStandby ? ', read-only: a standby' : isReadOnly ? ', read-only' : '';
+    return { ok: migration >= expected, detail: `migration ${migration} of ${expected}${remarks}` };
   };
 }
 
