@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { isInputObjectType } from 'postgraphile/graphql';
 import { projectRoot } from '../../platform/config/settings.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { guideTable } from '../support/schemaGuide.ts';
 import { matrixFaults } from './compare.ts';
 import { type House, openHouse } from './house.ts';
 import { readMatrix } from './matrix.ts';
@@ -17,7 +18,7 @@ const reviewed = `${rule.match(/\/\* Good:\n(.*?)\*\//s)?.[1]}
   create policy select_reviewer on app_public.documents for select to app_user
     using (reviewer_id = (select app_hidden.current_user_id()));`;
 /** The table of the guide with such a column, beside a reference that may not be left out. */
-const notes = `${readGuide()}
+const notes = `${guideTable}
   alter table app_public.notes add column reviewer_id text,
     add constraint notes_reviewer_id_fkey foreign key (org_id, reviewer_id)
       references app_public.memberships (org_id, user_id) on delete set null (reviewer_id);

@@ -206,7 +206,8 @@ export async function prove(world: World, options: ProofOptions): Promise<ProofR
     return operation;
   };
   const isIncomplete = () =>
-    !fields && (roots.some(isScarce) || [...parts].some((part) => !covered.has(part)));
+    !fields &&
+    (roots.some(isScarce) || [...parts].some((part) => !covered.has(part)) || hidden().length > 0);
   /** What is rarely accepted gets more time. */
   const most = operations * 8;
   const isDue = () => number < operations || (number < most && isIncomplete());
