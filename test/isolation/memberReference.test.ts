@@ -8,7 +8,6 @@ import { guideTable } from '../support/schemaGuide.ts';
 import { matrixFaults } from './compare.ts';
 import { type House, openHouse } from './house.ts';
 import { readMatrix } from './matrix.ts';
-import { readGuide } from './pasted.ts';
 import { prove, tell } from './proof.ts';
 import { asOwner, fewCallers, openWorld, type Seat, silenceGrafast, type World } from './world.ts';
 
