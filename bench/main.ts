@@ -1,6 +1,6 @@
 import '../server/graphileEnv.ts';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { projectRoot } from '../platform/config/settings.ts';
 import { accountingOfMachine, accountingSources } from './accounting.ts';
@@ -39,44 +39,40 @@ const compareCommand = program
     'all contestants at all operations; writes bench/results/latest.{json,svg}, of some of them .data/bench/results',
   );
 withSizes(withLoad(compareCommand))
-  .addOption(number('--rounds <n>', 'rounds, each with new processes', 3))
+  .addOption(count('--rounds <n>', 'rounds, each with new processes', 3))
   .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 2))
   .addOption(patience())
   .addOption(accounting())
   .addOption(number('--rate <n>', 'requests per second for the latencies; 0 leaves them out', 200))
   .addOption(list('--contestants <names>', 'whom', contestantKeys))
   .addOption(list('--operations <names>', 'what', operationNames))
-  .action((flags) =>
-    onGround(async (ground, progress) => {
-      const { warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
-      const options = { ...given, warmUpSeconds, patienceSeconds, sizes: sizesOf(flags) };
+  .action((flags) => {
+    const { warmUp: warmUpSeconds, patience: patienceSeconds, ...given } = flags;
+    const options = { ...given, warmUpSeconds, patienceSeconds, sizes: sizesOf(flags) };
+    return onGround(async (ground, progress) => {
       const comparison = await compare(ground, options, progress);
-      writeResults(comparison);
-      return report(comparison);
-    }),
-  );
+      return `${report(comparison)}\n\nWritten to ${writeResults(comparison)}.`;
+    });
+  });
 
 withSizes(withCallers(program.command('network')))
   .description(
     'latency with a network between the contestants and Postgres; writes bench/results/network-<ms>ms.txt',
   )
   .addOption(number('--round-trip <ms>', 'what the network adds to a round trip', 2))
-  .action((flags) =>
-    onGround(async (ground, progress) => {
-      const options = { ...flags, roundTripMs: flags.roundTrip, sizes: sizesOf(flags) };
-      return keepTable(
-        `network-${flags.roundTrip}ms`,
-        await compareNetworks(ground, options, progress),
-      );
-    }),
-  );
+  .action((flags) => {
+    const options = { ...flags, roundTripMs: flags.roundTrip, sizes: sizesOf(flags) };
+    return onGround(async (ground, progress) =>
+      keepTable(`network-${flags.roundTrip}ms`, await compareNetworks(ground, options, progress)),
+    );
+  });
 
 withLoad(program.command('growth'))
   .description(
     'what more rows and more organizations do to the reads of the bare core; writes bench/results/growth.txt',
   )
   .option('--large', 'up to ten million rows and 100,000 organizations: minutes, and 10 GB of disk')
-  .addOption(number('--rounds <n>', 'rounds', 3))
+  .addOption(count('--rounds <n>', 'rounds', 3))
   .addOption(number('--warm-up <s>', 'seconds of load before each measurement', 3))
   .addOption(patience())
   .addOption(accounting())
@@ -92,22 +88,23 @@ withSizes(program.command('rls'))
   .description(
     'the SQL of the reads under the policies, and without them; writes bench/results/rls.txt',
   )
-  .addOption(number('--rounds <n>', 'rounds', 25))
-  .addOption(number('--seconds <s>', 'seconds of each measurement', 0.2))
-  .action((flags) =>
-    onGround(async (ground, progress) =>
-      keepTable('rls', await compareRls(ground, { ...flags, sizes: sizesOf(flags) }, progress)),
-    ),
-  );
+  .addOption(count('--rounds <n>', 'rounds', 25))
+  .addOption(number('--seconds <s>', 'seconds of each measurement', 0.2, 0.01))
+  .action((flags) => {
+    const options = { ...flags, sizes: sizesOf(flags) };
+    return onGround(async (ground, progress) =>
+      keepTable('rls', await compareRls(ground, options, progress)),
+    );
+  });
 
 program
   .command('jobs')
   .description('jobs that do nothing, through our worker and through plain graphile-worker')
-  .addOption(number('--jobs <n>', 'jobs of each round', 50_000))
-  .addOption(number('--rounds <n>', 'rounds', 5))
-  .addOption(number('--concurrency <n>', 'jobs at once', 8))
-  .addOption(number('--pool-size <n>', "connections of a contestant's pool", 10))
-  .addOption(number('--organizations <n>', 'whom the jobs belong to', 20))
+  .addOption(count('--jobs <n>', 'jobs of each round', 50_000))
+  .addOption(count('--rounds <n>', 'rounds', 5))
+  .addOption(count('--concurrency <n>', 'jobs at once', 8))
+  .addOption(count('--pool-size <n>', "connections of a contestant's pool", 10))
+  .addOption(count('--organizations <n>', 'whom the jobs belong to', 20))
   .action((flags) => onGround((ground, progress) => compareJobs(ground, flags, progress)));
 
 // With few requests at once a core stays free, and waiting for one does not look like work.
@@ -115,10 +112,11 @@ withSizes(withLoad(program.command('profile'), { connections: 2 }))
   .description("where a contestant's time goes, by package and by function")
   .addOption(oneOf('--contestant <name>', 'whom', contestantKeys, 'bare'))
   .addOption(oneOf('--operation <name>', 'at what', operationNames, 'Page'))
-  .addOption(number('--top <n>', 'functions to print', 40))
-  .action((flags) =>
-    onGround((ground, progress) => profile(ground, { ...flags, sizes: sizesOf(flags) }, progress)),
-  );
+  .addOption(count('--top <n>', 'functions to print', 40))
+  .action((flags) => {
+    const options = { ...flags, sizes: sizesOf(flags) };
+    return onGround((ground, progress) => profile(ground, options, progress));
+  });
 
 await program.parseAsync();
 
@@ -151,7 +149,8 @@ function keepTable(name: string, table: string): string {
   return table;
 }
 
-function writeResults(comparison: Comparison): void {
+/** @returns where, from the root of the project. */
+function writeResults(comparison: Comparison): string {
   // The samples name them.
   const { contestants, operations, ...options } = comparison.options;
   const isWhole =
@@ -161,26 +160,27 @@ function writeResults(comparison: Comparison): void {
   const content = { ...comparison, options, summary: summarize(comparison) };
   writeFileSync(join(results, 'latest.json'), `${JSON.stringify(content, null, 2)}\n`);
   writeFileSync(join(results, 'latest.svg'), chart(comparison));
+  return `${relative(projectRoot, results)}/latest.{json,svg}`;
 }
 
 function withSizes(command: Command): Command {
   return command
-    .addOption(number('--documents <n>', 'rows of documents', defaultSizes.documents))
-    .addOption(number('--organizations <n>', 'organizations', defaultSizes.organizations))
-    .addOption(number('--users <n>', 'users', defaultSizes.users));
+    .addOption(count('--documents <n>', 'rows of documents', defaultSizes.documents))
+    .addOption(count('--organizations <n>', 'organizations', defaultSizes.organizations))
+    .addOption(count('--users <n>', 'users', defaultSizes.users));
 }
 
 function withLoad(command: Command, { connections } = { connections: 16 }): Command {
   return withCallers(command).addOption(
-    number('--connections <n>', 'requests at once', connections),
+    count('--connections <n>', 'requests at once', connections),
   );
 }
 
 function withCallers(command: Command): Command {
   return command
-    .addOption(number('--seconds <s>', 'seconds of each measurement', 5))
-    .addOption(number('--pool-size <n>', "connections of a contestant's pool", 10))
-    .addOption(number('--callers <n>', 'members who ask', 480));
+    .addOption(number('--seconds <s>', 'seconds of each measurement', 5, 0.1))
+    .addOption(count('--pool-size <n>', "connections of a contestant's pool", 10))
+    .addOption(count('--callers <n>', 'members who ask', 480));
 }
 
 function patience(): Option {
@@ -192,15 +192,26 @@ function accounting(): Option {
   return oneOf('--accounting <source>', sources, accountingSources, accountingOfMachine());
 }
 
+/** Each organization has members, and each of them documents: the operations ask for some of each. */
 function sizesOf({ documents, organizations, users }: SizeFlags): Sizes {
+  if (users < organizations) program.error('error: Give at least as many users as organizations.');
+  if (documents < 10 * users) program.error('error: Give at least ten documents for each user.');
   return { documents, organizations, users };
 }
 
-function number(flags: string, description: string, value: number): Option {
+function number(flags: string, description: string, value: number, least = 0): Option {
   return new Option(flags, description).default(value).argParser((text) => {
     const given = Number(text);
-    if (!(given >= 0)) throw new InvalidArgumentError('Give a number.');
+    if (!(given >= least && given < 1e9))
+      throw new InvalidArgumentError(`Give a number from ${least}.`);
     return given;
+  });
+}
+
+function count(flags: string, description: string, value: number): Option {
+  return new Option(flags, description).default(value).argParser((text) => {
+    if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1.');
+    return Number(text);
   });
 }
 
