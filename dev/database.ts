@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import pg from 'pg';
@@ -35,6 +37,7 @@ program
     withPostgres(async (postgres) => {
       await bringUpToDate(postgres);
       await graphileMigrate(postgres, 'commit', '--message', message);
+      await announce(postgres);
       await run({}, 'dev/derived.ts');
       say(
         'Now review migrations/committed, db/catalogue.sql and schema.graphql, and commit them together.',
@@ -50,6 +53,7 @@ program
       if (!yes && !(await isConfirmed('This deletes all local data. Go on? [y/N] '))) return;
       await recreate(postgres);
       await bringUpToDate(postgres);
+      await announce(postgres);
       await seedAgain(postgres, isStackRunning);
       say('The database is new.');
     }),
@@ -100,13 +104,28 @@ async function bringUpToDate(postgres: PostgresAddress): Promise<void> {
   });
 }
 
+/** Tells a running API of the schema, as each save of `db:watch` does. */
+async function announce(postgres: PostgresAddress): Promise<void> {
+  const sql = await readFile(join(projectRoot, 'migrations/announce.sql'), 'utf8');
+  await withClient(postgres.urlFor('rowhouse_owner', 'rowhouse'), (client) => client.query(sql));
+}
+
 async function recreate(postgres: PostgresAddress): Promise<void> {
-  const client = new pg.Client({ connectionString: postgres.superuserUrl });
-  await client.connect();
-  try {
+  await withClient(postgres.superuserUrl, async (client) => {
     // A running API loses its connections and makes new ones.
     await client.query('drop database if exists rowhouse with (force)');
     await client.query('create database rowhouse owner rowhouse_owner');
+  });
+}
+
+async function withClient(
+  connectionString: string,
+  work: (client: pg.Client) => Promise<unknown>,
+): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await work(client);
   } finally {
     await client.end();
   }

@@ -15,6 +15,7 @@ import type { Generations } from '../plugins/generations.ts';
 import * as plugins from '../plugins/index.ts';
 import type { Uploads } from '../plugins/uploads.ts';
 import { stateOf } from './http/requestState.ts';
+import { makeSchemaAnnouncements } from './schemaAnnouncements.ts';
 
 const tagsFile = fileURLToPath(new URL('../postgraphile.tags.json5', import.meta.url));
 
@@ -48,7 +49,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],
-    pubsub: watch,
+    pubsub: false,
     usePrepared,
     limits,
   });
@@ -68,8 +69,9 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       // The scope's own context takes its place.
       'PgContextPlugin',
     ],
-    pgServices: [service],
-    // `npm run db:watch` announces each change itself, so no event trigger is needed.
+    pgServices: [watch ? { ...service, ...announcedBy(pool) } : service],
+    // `npm run db:watch`, `db:commit` and `db:reset` announce each change themselves, so no event
+    // trigger is needed.
     gather: { pgStrictFunctions: true, installWatchFixtures: false },
     // Counting reads every row; tables where that is cheap say so in the tags file.
     schema: { defaultBehavior: '-totalCount' },
@@ -94,6 +96,14 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       outputDataAsString: true,
     },
   };
+}
+
+/** What a service needs for watch mode. */
+function announcedBy(
+  pool: Pool,
+): Pick<GraphileConfig.PgServiceConfiguration, 'pgSubscriber' | 'release'> {
+  const announcements = makeSchemaAnnouncements(pool);
+  return { pgSubscriber: announcements, release: announcements.release };
 }
 
 /** A request's plans run as its caller and while there is one, or not at all; those of a query cannot write. */

@@ -10,7 +10,7 @@ export type ScopedPgServiceOptions = {
   pool: Pool;
   /** Exposed schemas. */
   schemas: readonly string[];
-  /** Whether LISTEN is available: for following schema changes, and for subscriptions. */
+  /** Whether LISTEN is available, for subscriptions. */
   pubsub: boolean;
   /** False behind a pooler that gives each transaction another connection. */
   usePrepared?: boolean;

@@ -81,14 +81,37 @@ describe('with a running stack', () => {
     await once(watch, 'exit');
   }, 60_000);
 
-  test('db:reset gives a new database, and the running API and worker go on', async () => {
-    await save('-- nothing\n');
+  test('db:commit shows what it has committed in the running API', async () => {
+    await save(spoonSize(42));
+    const { stdout, stderr } = await checkout.run('npm run -s db:commit -- -m spoons');
+    expect(`${stdout}${stderr}`).toContain('New migration');
+    await until('the function', async () =>
+      (await ask('{ spoonSize }')).includes('"spoonSize":42'),
+    );
+  }, 60_000);
+
+  test('db:reset gives a new database, and the running API and worker go on with its schema', async () => {
+    expect(await ask(fieldsOf)).toContain('"second"');
     const { code, stdout } = await checkout.run('npm run -s db:reset -- --yes');
     expect([code, stdout]).toEqual([0, expect.stringContaining('The database is new.')]);
     const demo =
       '{ documents(first: 1) { edges { node { title } } } files { edges { node { status } } } }';
     await until('documents again', async () => (await ask(demo)).includes('title'), 20_000);
     await until('a file again', async () => (await ask(demo)).includes('READY'), 20_000);
+    // What was saved and never committed is gone, and what was committed is not.
+    await until('the table to be gone', async () =>
+      (await ask(fieldsOf)).includes('"__type":null'),
+    );
+    expect(await ask('{ spoonSize }')).toContain('"spoonSize":42');
+
+    // Nothing was built in between, of tables that were not there yet.
+    expect(checkout.printed()).not.toMatch(/watch gather|no matches for/);
+
+    await save(spoonSize(43).replaceAll('spoon_size', 'fork_size'));
+    await checkout.run('npm run -s db:watch -- --once');
+    await until('what is saved next', async () =>
+      (await ask('{ forkSize }')).includes('"forkSize":43'),
+    );
   }, 60_000);
 });
 
@@ -107,6 +130,15 @@ function spoons(column: string): string {
     create policy select_member on app_public.spoons for select to app_user
       using (org_id = (select app_hidden.current_org_id()));
     grant select on app_public.spoons to app_user;`;
+}
+
+function spoonSize(size: number): string {
+  return `
+    create or replace function app_public.spoon_size() returns integer
+      language sql immutable set search_path = '' as 'select ${size}';
+    comment on function app_public.spoon_size() is 'How large one is.';
+    revoke execute on function app_public.spoon_size() from public;
+    grant execute on function app_public.spoon_size() to app_user;`;
 }
 
 async function runDatabase(dataDir: string, ...args: string[]) {
