@@ -2,10 +2,17 @@ import { readFileSync } from 'node:fs';
 import type { ClientBase } from 'pg';
 import { Document, parse, visit } from 'yaml';
 import { pgSettings } from '../../db/claims.ts';
-import type { Catalogue, Table } from './catalogue.ts';
+import { belonging, type Catalogue, people, type Table, tenants } from './catalogue.ts';
 import { classesOf, classOf, type Fixture, keyOf, type RowClass, rowClasses } from './fixture.ts';
 import { type Outcome, type Probe, probe } from './prober.ts';
-import { insertInto, literal, quoted, type RowOwner, type Samples } from './rows.ts';
+import {
+  insertInto,
+  literal,
+  type PlacedRow,
+  quoted,
+  type RowOwner,
+  type Samples,
+} from './rows.ts';
 
 /**
  * The matrix: who may do what to which rows. `matrix.yaml` says what is meant; `observe` finds out
@@ -134,7 +141,7 @@ export async function observeRows(
       const outcome = outcomes[at++];
       const words = found[command] ?? [];
       found[command] = words;
-      if (outcome) words.push(...read(outcome));
+      if (outcome) words.push(...read(outcome, words));
     }
     const cells = Object.fromEntries(
       commands.map((command) => [command, [...new Set(found[command])].join(' ') || 'none']),
@@ -188,7 +195,11 @@ export async function observePermissive(
   );
 }
 
-type Step = { command: Command; probe: Probe; read: (outcome: Outcome) => string[] };
+type Step = {
+  command: Command;
+  probe: Probe;
+  read: (outcome: Outcome, before: readonly string[]) => string[];
+};
 
 function policyProbes(table: Table, actor: Actor, fixture: Fixture, start: string): Step[] {
   const settings = settingsOf(actor);
@@ -255,6 +266,21 @@ function policyProbes(table: Table, actor: Actor, fixture: Fixture, start: strin
       },
       read: allowed,
     });
+    const isCallers = owner.personId === caller.userId;
+    for (const [target, placed] of isCallers ? ofColleagues(table, owner, fixture.placed) : []) {
+      steps.push({
+        command: 'insert',
+        probe: {
+          settings,
+          statement: insertInto(table, fixture.maker.make(table, owner, placed)),
+          wants: 'effect',
+        },
+        read: (outcome, before) =>
+          before.includes(rowClass) && allowed(outcome).length === 0
+            ? [`on own ${target.name.replace(/^.*\./, '')}`]
+            : [],
+      });
+    }
     const moved = [
       table.orgColumn && `${quoted(table.orgColumn)} = ${literal(owner.orgId)}`,
       table.personColumn && `${quoted(table.personColumn)} = ${literal(owner.personId)}`,
@@ -298,15 +324,38 @@ function plainColumn(table: Table): string | undefined {
   return other && `${quoted(other.name)} = ${other.preset === null ? 'null' : 'default'}`;
 }
 
-/** For each class of rows, somebody whose row would be of it. */
+/** For each table that a row refers to and whose rows have owners: what is there, with a colleague's row as if it were one's own. */
+function ofColleagues(
+  table: Table,
+  { orgId, personId }: RowOwner,
+  placed: readonly PlacedRow[],
+): [Table, PlacedRow[]][] {
+  const targets = table.constraints.filter(({ kind }) => kind === 'foreign key');
+  return targets.flatMap(({ target }) => {
+    const theirs = placed.find(
+      (row) =>
+        row.table.name === target &&
+        row.table.schema === 'app_public' &&
+        ![people, tenants, belonging].includes(target) &&
+        row.table.personColumn !== undefined &&
+        row.orgId === orgId &&
+        row.personId !== personId,
+    );
+    const rest = placed.filter(({ table: { name } }) => name !== target);
+    return theirs ? [[theirs.table, [...rest, { ...theirs, personId }]]] : [];
+  });
+}
+
+/** For each class of rows, somebody whose row would be of it, the caller where there is no saying. */
 function owners(
   table: Table,
   caller: { userId: string; orgId: string },
   fixture: Fixture,
 ): { rowClass: RowClass; owner: RowOwner }[] {
-  const people = [...new Set(fixture.owners.map(({ personId }) => personId))];
+  const known = fixture.owners.map(({ personId }) => personId);
+  const persons = [...new Set(known.includes(caller.userId) ? [caller.userId, ...known] : known)];
   const orgs = [...new Set(fixture.owners.map(({ orgId }) => orgId))];
-  const pairs = orgs.flatMap((orgId) => people.map((personId) => ({ orgId, personId })));
+  const pairs = orgs.flatMap((orgId) => persons.map((personId) => ({ orgId, personId })));
   return rowClasses.flatMap((rowClass) => {
     const owner = pairs.find(
       (pair) =>

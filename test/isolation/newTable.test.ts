@@ -97,10 +97,29 @@ describe('the table of the schema guide', () => {
     expect(matrix.tables['app_public.notes']?.rows).toMatchObject({
       nobody: 'none',
       stranger: 'own',
-      member: { select: 'own org', insert: 'own', update: 'own', delete: 'own' },
+      member: { select: 'own org', insert: 'own on own documents', update: 'own', delete: 'own' },
+      'holder of org:docs:manage': { insert: 'own' },
       admin: { delete: 'own org' },
     });
     expect(await matrixFaults(house, matrix)).toEqual([]);
+  });
+
+  test('takes no note on a document that is hidden, and does not tell it from one that never was', async () => {
+    const { superuser } = database;
+    const { rows } = await superuser.query(
+      "select id from app_public.documents where org_id = 'org_acme' and owner_id = 'user_bob' limit 1",
+    );
+    const add = (document: string) =>
+      database
+        .as({ userId: 'user_alice', orgId: 'org_acme' }, (client) =>
+          client.query("insert into app_public.notes (document_id, text) values ($1, 'Seen.')", [
+            document,
+          ]),
+        )
+        .catch(({ code, message }) => ({ code, message }));
+    const refused = await add(rows[0].id);
+    expect(refused).toMatchObject({ code: '42501' });
+    expect(await add('ffffffff-ffff-7fff-8fff-ffffffffffff')).toEqual(refused);
   });
 
   test('is looked at by the lint', async () => {
