@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { signIn } from '../support/api.ts';
 import { type GenerationGround, openGenerationGround } from '../support/generations.ts';
+import { isJobLine } from '../support/jobLines.ts';
 import { until } from '../support/until.ts';
 import { apiSteps, killApisAt, killWorkersAt, workerSteps } from './steps.ts';
 import { killApis, killWorkers } from './storms.ts';
@@ -159,8 +160,7 @@ describe('where an organization has one place', () => {
     );
     for (const { id } of all) expect(await narrow.ended(id)).toMatchObject({ status: 'SUCCEEDED' });
     await narrow.idle();
-    const outcomes = () =>
-      worker.lines.filter(({ msg }) => msg === 'job').map(({ outcome }) => outcome);
+    const outcomes = () => worker.lines.filter(isJobLine).map(({ outcome }) => outcome);
     // A line comes a moment after what it tells of.
     await until(
       'the lines of all',
@@ -182,7 +182,7 @@ test('while the service counts as down jobs wait, are not taken, and that is no 
       ),
     );
     const outcomes = (which: string) =>
-      worker.lines.filter(({ msg, outcome }) => msg === 'job' && outcome === which).length;
+      worker.lines.filter((line) => isJobLine(line) && line.outcome === which).length;
     // Each asks again while it counts as down.
     await until('jobs to wait', () => outcomes('postponed') >= 12, 30_000);
     const { rows } = await down.database.superuser.query(

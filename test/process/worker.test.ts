@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { PoolClient } from 'pg';
 import { pgSettings } from '../../db/claims.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { isJobLine } from '../support/jobLines.ts';
 import { type Program, runProgram, type Settings, startProgram } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
@@ -38,7 +39,7 @@ describe('a long document', () => {
     expect(await search(ann, 'zeppelin')).toEqual([id]);
     expect(await search(ann, 'balloon')).toEqual([]);
     expect(await search(zoe, 'balloon')).toHaveLength(1);
-    const line = await worker.line(({ msg }) => msg === 'job');
+    const line = await worker.line(isJobLine);
     expect(line).toMatchObject({
       level: 'info',
       task: 'documents__index',
@@ -62,7 +63,7 @@ describe('a long document', () => {
       );
     }
     const worker = await startWorker();
-    await worker.line(({ msg }) => msg === 'job');
+    await worker.line(isJobLine);
     await untilDone();
     expect(await search(ann, 'third')).toEqual([id]);
     expect(await search(ann, 'first')).toEqual([]);
@@ -73,7 +74,7 @@ describe('a long document', () => {
     const id = await write(ann, long('gone'));
     await as(ann, (client) => client.query('delete from app_public.documents where id = $1', [id]));
     const worker = await startWorker();
-    await worker.line(({ msg }) => msg === 'job');
+    await worker.line(isJobLine);
     await untilDone();
     expect(jobsOf(worker)).toMatchObject([{ outcome: 'succeeded' }]);
   });
@@ -112,7 +113,8 @@ describe('a job that cannot be done', () => {
       });
     // Another version may know it.
     const { rows: unknown } = await database.superuser.query(
-      'select attempts, is_available from graphile_worker._private_jobs where last_error is null',
+      `select attempts, is_available from graphile_worker._private_jobs j
+       join graphile_worker._private_tasks t on t.id = j.task_id where t.identifier = 'no_such_task'`,
     );
     expect(unknown).toEqual([{ attempts: 0, is_available: true }]);
     const lines = await until('a line of each', () => {
@@ -145,7 +147,7 @@ describe('the pages of a worker', () => {
     await write(ann, long('zeppelin'));
     const worker = await startWorker({ METRICS_TOKEN: 'of-the-tests' });
     const { url } = await worker.line(({ msg }) => msg === 'ready');
-    await worker.line(({ msg }) => msg === 'job');
+    await worker.line(isJobLine);
     expect(await ask(`${url}/healthz`)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
     const ready = await ask(`${url}/readyz`);
     expect(ready.status).toBe(200);
@@ -405,5 +407,5 @@ async function locked(): Promise<number> {
 }
 
 function jobsOf(worker: Program) {
-  return worker.lines.filter(({ msg }) => msg === 'job');
+  return worker.lines.filter(isJobLine);
 }

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { isJobLine } from '../support/jobLines.ts';
 import { until } from '../support/until.ts';
 import { type Fleet, openFleet, readAttempt } from './fleet.ts';
 
@@ -67,8 +68,8 @@ describe('a worker that is stopped and goes on', () => {
     await sleeper.line(({ msg }) => msg === 'this worker was declared dead; starting anew');
     await fleet.untilDone();
     expect(await fleet.effects()).toEqual([{ job_id: job, number: 2 }]);
-    expect(await sleeper.line(isJob)).toMatchObject({ outcome: 'interrupted' });
-    expect(await other.line(isJob)).toMatchObject({ outcome: 'succeeded' });
+    expect(await sleeper.line(isJobLine)).toMatchObject({ outcome: 'interrupted' });
+    expect(await other.line(isJobLine)).toMatchObject({ outcome: 'succeeded' });
 
     // It is of use again.
     other.kill('SIGTERM');
@@ -118,5 +119,3 @@ function unfinished(): string[] {
     .filter(({ what, attempt }) => what === 'began' && !done.has(attempt))
     .map(({ attempt }) => readAttempt(attempt).jobId);
 }
-
-const isJob = ({ msg }: Record<string, unknown>) => msg === 'job';
