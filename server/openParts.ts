@@ -86,6 +86,7 @@ export function openParts(
     uploads: openUploads(config, lifecycle, observe),
     generations: openGenerations(config, lifecycle, { observe, pseudonym }),
     aiBudgetMicros: config.aiMonthlyBudgetMicros,
+    graphqlCacheMb: config.graphqlCacheMb,
     graphiql: config.graphqlPlayground,
     watch: config.graphiqlTokenUrl !== undefined && !config.isProduction,
     processPlugins: [

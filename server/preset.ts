@@ -15,6 +15,7 @@ import type { Generations } from '../plugins/generations.ts';
 import * as plugins from '../plugins/index.ts';
 import type { Uploads } from '../plugins/uploads.ts';
 import { stateOf } from './http/requestState.ts';
+import { makeKeptOperationsPlugin } from './KeptOperationsPlugin.ts';
 import { makeSchemaAnnouncements } from './schemaAnnouncements.ts';
 
 const tagsFile = fileURLToPath(new URL('../postgraphile.tags.json5', import.meta.url));
@@ -35,6 +36,8 @@ export type PresetOptions = {
   generations?: Generations | undefined;
   /** What generations of an organization may cost in a month, in millionths, where it has no budget of its own. */
   aiBudgetMicros?: number;
+  /** What documents and their plans may take, in MB. */
+  graphqlCacheMb?: number;
   /** Whether to serve GraphiQL at `/`. */
   graphiql?: boolean;
   /** Whether to follow changes of the database schema; for development. */
@@ -45,7 +48,7 @@ export type PresetOptions = {
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, usePrepared = true, limits, processPlugins = [] } = options;
   const { graphiql = false, watch = false, uploads, generations } = options;
-  const { aiBudgetMicros = 0 } = options;
+  const { aiBudgetMicros = 0, graphqlCacheMb = 32 } = options;
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],
@@ -58,6 +61,7 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
     plugins: [
       makePgSmartTagsFromFilePlugin(tagsFile),
       ...Object.values(plugins).flat(),
+      makeKeptOperationsPlugin(graphqlCacheMb * 1_000_000),
       ...processPlugins,
     ],
     disablePlugins: [
@@ -90,6 +94,8 @@ export function makePreset(options: PresetOptions): GraphileConfig.Preset {
       graphiqlOnGraphQLGET: false,
       graphqlOverGET: false,
       maxRequestLength: 100_000,
+      // KeptOperationsPlugin does that, by size.
+      parseAndValidateCacheSize: 0,
       watch,
       // OperationsPlugin has coded and masked all errors by then.
       maskError: (error) => error,

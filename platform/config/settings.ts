@@ -138,6 +138,19 @@ export const settings = {
     reveal: 'value',
     requiredBy: [],
   },
+  graphqlCacheMb: {
+    variable: 'GRAPHQL_CACHE_MB',
+    section: 'HTTP',
+    kind: wholeNumber(1, 4096),
+    default: '32',
+    meaning:
+      'What the API may keep of operations that came before: their documents and plans. An operation takes 0.1 to 0.3 MB, a large one more.',
+    unit: 'MB',
+    tradeOff:
+      'More keeps the plans of more operations; the process grows by half as much again. An operation that has fallen out is parsed and planned anew. See [Performance](performance.md).',
+    reveal: 'value',
+    requiredBy: [],
+  },
   databaseUrl: {
     variable: 'DATABASE_URL',
     section: 'Database',

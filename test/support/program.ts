@@ -31,15 +31,19 @@ export type Settings = Record<string, string | undefined>;
 /** How long a line may take to come. */
 const lineWithinMs = 15_000;
 
-/** Starts a program of ours, such as `server/main.ts`, with exactly these settings. */
+/**
+ * Starts a program of ours, such as `server/main.ts`, with exactly these settings.
+ * @param flags for Node itself.
+ */
 export function startProgram(
   entry: string,
   settings: Settings,
   args: readonly string[] = [],
+  flags: readonly string[] = [],
 ): Program {
   // It ends with the tests, however they end.
   const preload = new URL('../../dev/exitWithParent.ts', import.meta.url).href;
-  const child = spawn(process.execPath, ['--import', preload, entry, ...args], {
+  const child = spawn(process.execPath, [...flags, '--import', preload, entry, ...args], {
     cwd: projectRoot,
     env: { ...inherited(), NODE_ENV: 'test', ...settings },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -73,15 +77,20 @@ export function startProgram(
 }
 
 /** Starts `server/main.ts` on a database; the rest of its settings as the tests share them. */
-export function startServer(apiUrl: string, settings: Settings = {}): Program {
+export function startServer(
+  apiUrl: string,
+  settings: Settings = {},
+  flags?: readonly string[],
+): Program {
   const { issuerUrl, jwksUrl } = environment();
-  return startProgram('server/main.ts', {
+  const all = {
     PORT: '0',
     DATABASE_URL: apiUrl,
     CLERK_ISSUER: issuerUrl,
     CLERK_JWKS_URL: jwksUrl,
     ...settings,
-  });
+  };
+  return startProgram('server/main.ts', all, [], flags);
 }
 
 /** Where a server listens, as soon as it does; it need not be ready. */
