@@ -28,6 +28,12 @@ export interface ScopedClient extends PgClient {
 const maxTries = 3;
 
 /**
+ * Characters of the longest statement that is prepared. Each connection keeps a hundred texts, and its
+ * back-end their plans, so longer ones would be memory that anybody can take.
+ */
+const longestPrepared = 10_000;
+
+/**
  * Makes PostGraphile's `withPgClient` in the caller's scope.
  *
  * A statement outside `withTransaction` travels with the settings in one batch and
@@ -60,7 +66,7 @@ export function makeWithPgClient(
     const statement = ({ text, values = [], name }: PgClientQuery): Statement => ({
       text,
       values,
-      name: usePrepared ? name : undefined,
+      name: usePrepared && text.length <= longestPrepared ? name : undefined,
     });
 
     const client = new Client({

@@ -14,7 +14,7 @@ function flagsOfServe(): string[] {
   return scripts.serve.split(' ').filter((word: string) => word.startsWith('--'));
 }
 
-/** Of forty lists each, whose plans take 6 MB. */
+/** Of forty lists each; a plan takes 3 MB. */
 const operations = 40;
 
 // The kernel says what a process takes only where it has /proc.

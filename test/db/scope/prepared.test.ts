@@ -51,6 +51,13 @@ describe('a prepared statement', () => {
     expect(names).toEqual(expect.arrayContaining(['numbered 0', 'numbered 99', 'rowhouse_scope']));
   });
 
+  test('is none that is long: a hundred of them would be much to keep', async () => {
+    const long = (length: number) => `select 1 as n${' '.repeat(length - 13)}`;
+    expect(await ask(long(10_001), [], 'too long')).toEqual([{ n: 1 }]);
+    expect(await ask(long(10_000), [], 'long')).toEqual([{ n: 1 }]);
+    expect(await known()).toEqual(['long', 'rowhouse_scope']);
+  });
+
   test('that had to go is prepared again', async () => {
     for (let n = 0; n < 250; n++) expect(await numbered(n)).toEqual([{ n }]);
     for (let n = 0; n < 250; n += 50) expect(await numbered(n)).toEqual([{ n }]);
