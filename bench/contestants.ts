@@ -35,6 +35,8 @@ export const contestants: readonly Contestant[] = [
       CLERK_ISSUER: url,
       CLERK_JWKS_URL: jwksUrl,
       SHUTDOWN_DRAIN_MS: '0',
+      // As `npm run serve` does.
+      MALLOC_ARENA_MAX: '2',
     }),
     headers: ({ token }) => ({ authorization: `Bearer ${token}` }),
   },
@@ -69,7 +71,7 @@ export const contestants: readonly Contestant[] = [
 function serveEntry(): string[] {
   const file = join(projectRoot, 'package.json');
   return JSON.parse(readFileSync(file, 'utf8'))
-    .scripts.serve.replace(/^exec node /, '')
+    .scripts.serve.replace(/^.*exec node /, '')
     .split(' ');
 }
 

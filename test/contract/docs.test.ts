@@ -186,6 +186,8 @@ const runBy: Record<string, readonly string[]> = {
 const otherNames = [
   'AWS_ENDPOINT_URL',
   'AWS_PROFILE',
+  // glibc's, which `npm run serve` sets.
+  'MALLOC_ARENA_MAX',
   // test/graphql/golden.test.ts
   'UPDATE_GOLDEN',
   // test/isolation/proof.test.ts

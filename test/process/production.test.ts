@@ -98,7 +98,7 @@ describe('the image', () => {
     const { scripts } = JSON.parse(read('package.json'));
     for (const name of ['serve', 'worker', 'migrate']) {
       // With `exec` a signal for npm reaches the process, and not only the shell that npm starts.
-      expect(scripts[name]).toMatch(/^exec node /);
+      expect(scripts[name]).toMatch(/^(MALLOC_ARENA_MAX=2 )?exec node /);
       expect(read('deploy/entrypoint.sh')).toContain(`${scripts[name]} "$@"`);
     }
   });
