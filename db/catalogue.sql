@@ -170,7 +170,7 @@ table app_private.upload_settings  -- row-level security, forced
   max_bytes bigint
   quota_bytes bigint
   quota_files bigint
-  constraint upload_settings_allowed_types_check CHECK ((array_to_string(allowed_types, ' '::text, 'null'::text) ~ '^(([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])( |$))*$'::text))
+  constraint upload_settings_allowed_types_check CHECK (((array_to_string(allowed_types, ' '::text, 'null'::text) ~ '^(([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])( ([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*]))*)?$'::text) AND (cardinality(allowed_types) = cardinality(string_to_array(array_to_string(allowed_types, ' '::text, 'null'::text), ' '::text)))))
   constraint upload_settings_max_bytes_check CHECK ((max_bytes >= 0))
   constraint upload_settings_quota_bytes_check CHECK ((quota_bytes >= 0))
   constraint upload_settings_quota_files_check CHECK ((quota_files >= 0))
@@ -302,7 +302,7 @@ table app_public.files  -- row-level security, forced
   has_part_checksums boolean
   constraint files_byte_size_check CHECK (((byte_size >= 0) AND (byte_size <= '5497558138880'::bigint)))
   constraint files_checksum_sha256_check CHECK ((checksum_sha256 ~ '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$'::text))
-  constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?[a-z0-9!#$&^_.+*-]+=([a-z0-9!#$%&''*+.^_`|~:/,-]+|"[!#-\[\]-~]*"))*$'::text)))
+  constraint files_content_type_check CHECK (((length(content_type) <= 255) AND (content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?[a-z0-9!#$&^_.+*-]+=([a-z0-9!#$%&''*+.^_`|~:/,-]+|"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?"))*$'::text)))
   constraint files_error_check CHECK (((error IS NOT NULL) = (status = ANY (ARRAY['REJECTED'::app_public.file_status, 'EXPIRED'::app_public.file_status]))))
   constraint files_file_name_check CHECK (((length(file_name) >= 1) AND (length(file_name) <= 255)))
   constraint files_height_check CHECK ((height >= 0))
@@ -3573,15 +3573,9 @@ CREATE OR REPLACE FUNCTION app_public.me()
  RETURNS SETOF app_public.users
  LANGUAGE sql
  STABLE PARALLEL SAFE ROWS 1
-BEGIN ATOMIC
- SELECT u.id,
-     u.email,
-     u.name,
-     u.created_at,
-     u.updated_at
-    FROM app_public.users u
-   WHERE (u.id = ( SELECT app_hidden.current_user_id() AS current_user_id));
-END
+AS $function$
+  select u.* from app_public.users as u where u.id = (select app_hidden.current_user_id())
+$function$
 ;
 grant execute on function app_public.me() to app_user;
 
@@ -3589,18 +3583,10 @@ CREATE OR REPLACE FUNCTION app_public.search_documents(query text)
  RETURNS SETOF app_public.documents
  LANGUAGE sql
  STABLE PARALLEL RESTRICTED
-BEGIN ATOMIC
- SELECT d.org_id,
-     d.id,
-     d.owner_id,
-     d.title,
-     d.body,
-     d.search,
-     d.created_at,
-     d.updated_at
-    FROM app_public.documents d
-   WHERE (d.search @@ app_hidden.search_query(search_documents.query));
-END
+AS $function$
+  select d.* from app_public.documents as d
+  where d.search @@ app_hidden.search_query(search_documents.query)
+$function$
 ;
 grant execute on function app_public.search_documents(text) to app_user;
 
@@ -3608,20 +3594,16 @@ CREATE OR REPLACE FUNCTION app_public.similar_documents(document uuid)
  RETURNS SETOF app_public.documents
  LANGUAGE sql
  STABLE PARALLEL SAFE
-BEGIN ATOMIC
- SELECT d.org_id,
-     d.id,
-     d.owner_id,
-     d.title,
-     d.body,
-     d.search,
-     d.created_at,
-     d.updated_at
-    FROM (((app_public.documents asked
-      JOIN app_public.document_embeddings this ON (((this.org_id = asked.org_id) AND (this.document_id = asked.id))))
-      JOIN app_public.document_embeddings e ON (((e.org_id = this.org_id) AND (e.model = this.model) AND (cardinality(e.vector) = cardinality(this.vector)))))
-      JOIN app_public.documents d ON (((d.org_id = e.org_id) AND (d.id = e.document_id))))
-   WHERE ((asked.org_id = ( SELECT app_hidden.current_org_id() AS current_org_id)) AND (asked.id = similar_documents.document) AND (e.document_id <> similar_documents.document));
-END
+AS $function$
+  select d.*
+  from app_public.documents as asked
+  join app_public.document_embeddings as this on this.org_id = asked.org_id and this.document_id = asked.id
+  join app_public.document_embeddings as e
+    on e.org_id = this.org_id and e.model = this.model
+      and pg_catalog.cardinality(e.vector) = pg_catalog.cardinality(this.vector)
+  join app_public.documents as d on d.org_id = e.org_id and d.id = e.document_id
+  where asked.org_id = (select app_hidden.current_org_id())
+    and asked.id = similar_documents.document and e.document_id <> similar_documents.document
+$function$
 ;
 grant execute on function app_public.similar_documents(uuid) to app_user;

@@ -87,8 +87,6 @@ const bytesPerToken = 4;
 const leastMs = 100;
 /** For how long the end of a generation is written again while the database is away. */
 const finishWithinMs = 5_000;
-/** A job begins no later than so, whatever the service asks for. */
-const longestPauseMs = 60_000;
 /** From the deadline of a request until a job takes over: it may write its end until then, and no later. */
 const marginMs = finishWithinMs + 5_000;
 
@@ -139,7 +137,7 @@ export function makeGenerations(options: GenerationsOptions): Generations {
     if (outcome.status === 'UNFINISHED') {
       const { error, used = {} } = outcome;
       tellHandedOff(error, caller);
-      const pauseMs = Math.ceil(Math.min(keptOutMs(error) ?? 0, longestPauseMs));
+      const pauseMs = Math.ceil(keptOutMs(error) ?? 0);
       const values = [work.id, work.attempt, JSON.stringify(used), pauseMs];
       await whileAway(() => caller.query(handOffSql, values));
       return;

@@ -49,8 +49,11 @@ export function tellErrors(
   observe: Observe,
 ): void {
   const requestId = request ? stateOf(request).requestId : 'none';
+  const isMutation = request !== undefined && stateOf(request).operationType === 'mutation';
   const coded = (result.errors ?? []).map((error) => {
     const known = codedError(error, requestId);
+    // Of what was done something could not be read.
+    if (isMutation && isBelowPayload(known)) known.extensions.mayBeDone = true;
     if (isWorthAttention(known)) {
       observe({ type: 'errorMasked', requestId, error: error.originalError ?? error });
     }
@@ -63,6 +66,9 @@ export function tellErrors(
   state.isUnavailable = isUnavailable(result, coded);
   state.mayBeDone = coded.some(({ extensions }) => extensions.mayBeDone === true);
 }
+
+const isBelowPayload = ({ path = [], extensions }: GraphQLError) =>
+  path.length > 1 && (extensions.code === 'UNAVAILABLE' || extensions.code === 'TIMEOUT');
 
 /** Whether there is no answer at all, because something that the API needs is away. */
 function isUnavailable({ data }: ExecutionResult, errors: readonly GraphQLError[]): boolean {

@@ -122,7 +122,8 @@ async function single<Result>(
       // What lost against another has done nothing; a read may be done twice.
       const mayReadAgain = isLost && isRead && !isTimeout(error) && !isRefusal(error);
       const mayRepeat = isRetryable(error) || mayReadAgain;
-      if (triesLeft === 0 || !mayRepeat) throw isLost ? lost(error, isRead, !isRead) : error;
+      if (triesLeft === 0 || !mayRepeat)
+        throw isLost ? lost(error, isRead, !isRead && !hasOutlived(error)) : error;
     }
   }
 }

@@ -1,5 +1,5 @@
 --! Previous: sha1:0699ffef633b43d880b0869da852f6215c04bf1a
---! Hash: sha1:4dc8a14bccd7e5e9d59f843d7c7cbdf407154296
+--! Hash: sha1:b00664fb6329a9a32de9c38c6e2477d6d8de44fd
 --! Message: what is said is heeded
 
 -- What a client, an organization's settings and the AI service say is heeded as it is meant.
@@ -13,14 +13,14 @@ alter table app_public.files drop constraint if exists files_content_type_check;
 -- squawk-ignore constraint-missing-not-valid
 alter table app_public.files add constraint files_content_type_check check (
   length(content_type) <= 255
-  and content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?[a-z0-9!#$&^_.+*-]+=([a-z0-9!#$%&''*+.^_`|~:/,-]+|"[!#-\[\]-~]*"))*$'
+  and content_type ~ '^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*(; ?[a-z0-9!#$&^_.+*-]+=([a-z0-9!#$%&''*+.^_`|~:/,-]+|"([!#-\[\]-~]+( [!#-\[\]-~]+)*)?"))*$'
 );
 
 -- Types are compared in lower case, and what is no type matches none.
 update app_private.upload_settings as s
 set allowed_types = array(
     select t from (select lower(u.name) as t from unnest(s.allowed_types) as u (name)) as named
-    where t ~ '^([a-z0-9][a-z0-9!#$&^_.+-]*|[*])/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])$'
+    where t ~ '^([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])$'
   )
 where s.allowed_types is not null;
 update app_private.upload_settings as s
@@ -36,7 +36,9 @@ alter table app_private.upload_settings
 -- squawk-ignore constraint-missing-not-valid
 alter table app_private.upload_settings add constraint upload_settings_allowed_types_check check (
   array_to_string(allowed_types, ' ', 'null')
-    ~ '^(([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])( |$))*$'
+    ~ '^(([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*])( ([a-z0-9][a-z0-9!#$&^_.+-]*/([a-z0-9][a-z0-9!#$&^_.+-]*|[*])|[*]/[*]))*)?$'
+  -- None of them holds a blank, or is empty.
+  and cardinality(allowed_types) = cardinality(string_to_array(array_to_string(allowed_types, ' ', 'null'), ' '))
 );
 -- squawk-ignore constraint-missing-not-valid
 alter table app_private.upload_settings add constraint upload_settings_max_bytes_check check (max_bytes >= 0);

@@ -1,5 +1,5 @@
---! Previous: sha1:4dc8a14bccd7e5e9d59f843d7c7cbdf407154296
---! Hash: sha1:b0b256ff34e6776feb6e1ded1671a5fd9c2cf9fd
+--! Previous: sha1:b00664fb6329a9a32de9c38c6e2477d6d8de44fd
+--! Hash: sha1:bb43ffdb45ddaad6b8029b533d2eba5f8c5ff61d
 --! Message: operators read what belongs to no organization
 
 -- Operators read the events that belong to no organization.
@@ -9,5 +9,5 @@
 -- could was a superuser alone. Events of organizations stay those of their administrators.
 
 drop policy if exists select_operator on app_public.audit_events;
-create policy select_operator on app_public.audit_events for select to rowhouse_owner
+create policy select_operator on app_public.audit_events for select to current_user
   using (org_id = '');

@@ -117,6 +117,16 @@ describe('credentials of the store', () => {
     });
   });
 
+  test('are told by a profile or a key, not by what only goes with them', async () => {
+    const pair = { AWS_ACCESS_KEY_ID: 'mine', AWS_SECRET_ACCESS_KEY: 'secret' };
+    await write('.env', ...Object.entries(pair).map((each) => each.join('=')));
+    expect(readEnvironment({ AWS_ACCOUNT_ID: '1' }, root)).toEqual(pair);
+    expect(readEnvironment({ AWS_ACCOUNT_ID: '1', NODE_ENV: 'production' }, root)).toEqual({
+      AWS_ACCOUNT_ID: '1',
+      NODE_ENV: 'production',
+    });
+  });
+
   test('come whole from the environment or whole from .env', async () => {
     const pair = { AWS_ACCESS_KEY_ID: 'mine', AWS_SECRET_ACCESS_KEY: 'secret' };
     await write('.env', 'S3_BUCKET_UPLOADS=b', 'AWS_PROFILE=other', 'AWS_SESSION_TOKEN=other');

@@ -70,10 +70,11 @@ export function mergeSources(sources: readonly Source[]): Record<string, string>
   const merged: Record<string, string> = {};
   const lender = credentialsSource(sources);
   for (const source of sources.toReversed()) {
+    const isOfAnother = source !== lender && (lender !== undefined || source.name === localEnvName);
     for (const [name, value] of Object.entries(source.values)) {
       const set = setValue(value);
       if (set === undefined) continue;
-      if (source === lender || !credentialVariables.includes(name)) merged[name] = set;
+      if (!isOfAnother || !credentialVariables.includes(name)) merged[name] = set;
     }
   }
   return merged;
@@ -87,7 +88,7 @@ function credentialsSource(sources: readonly Source[]): Source | undefined {
     return sources.find(({ name }) => name === localEnvName);
   }
   return byHand.find((source) =>
-    credentialVariables.some((name) => strongest([source], name) !== undefined),
+    ['AWS_PROFILE', 'AWS_ACCESS_KEY_ID'].some((name) => strongest([source], name) !== undefined),
   );
 }
 

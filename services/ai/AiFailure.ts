@@ -1,5 +1,7 @@
 import { isDown } from '../calls/makeTries.ts';
 
+/** Nobody is kept out for longer, whatever the service asks for. */
+export const longestPauseMs = 60_000;
 /** While the service is down it is asked no more often than this. */
 export const asksAgainMs = 5_000;
 
@@ -54,7 +56,8 @@ export function keptOutMs(error: unknown): number | undefined {
   if (isDown(cause)) return asksAgainMs;
   if (!(cause instanceof AiFailure)) return undefined;
   const isKeptOut = cause.reason === 'crowded' || cause.reason === 'limited';
-  return cause.pauseMs ?? (isKeptOut ? 0 : undefined);
+  const pauseMs = cause.pauseMs ?? (isKeptOut ? 0 : undefined);
+  return pauseMs === undefined ? undefined : Math.min(pauseMs, longestPauseMs);
 }
 
 /** A try at the AI service that came to nothing. */

@@ -1,3 +1,5 @@
+import { longestPauseMs } from './AiFailure.ts';
+
 /** Who may have calls open: so many in all, so many of one organization, none of one that was told to wait. */
 export type Gate = {
   /** Takes a place; undefined where there is none. What it returns gives the place back. */
@@ -12,8 +14,6 @@ export type Gate = {
 /** An organization that has calls open or has to wait. */
 type Place = { open: number; pausedUntilMs: number };
 
-/** The longest time an organization is kept out, whatever the service asks for. */
-const longestPauseMs = 60_000;
 /** With more organizations than this, those are forgotten that need not wait any more. */
 const maxPaused = 10_000;
 

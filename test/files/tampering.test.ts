@@ -343,6 +343,7 @@ describe('a declaration is refused', () => {
     ['no type', { contentType: '' }, 'BAD_USER_INPUT'],
     ['a type with half a parameter', { contentType: 'text/plain; charset' }, 'BAD_USER_INPUT'],
     ['all types', { contentType: '*/*' }, 'BAD_USER_INPUT'],
+    ['a type with two blanks', { contentType: 'text/plain; x="a  b"' }, 'BAD_USER_INPUT'],
     ['a type with a line break', { contentType: 'text/plain\r\nx: y' }, 'BAD_USER_INPUT'],
     [
       'a type that is not allowed',
@@ -358,6 +359,7 @@ describe('a declaration is refused', () => {
   test('and not for parameters that recorders and browsers give', async () => {
     for (const contentType of [
       'video/webm;codecs=vp9,opus',
+      'video/webm; codecs="vp8, opus"',
       'text/plain; charset="utf-8"',
       'text/plain;format=flowed; delsp=yes',
       'application/x-zip-compressed',

@@ -51,7 +51,8 @@ test('readiness is green where Postgres has connections for requests and none fo
   await endBackends();
   await api.request(token, '{ me { id } }');
   const { rows } = await database.superuser.query(
-    'select current_database() as name, (select count(*) from pg_stat_activity where datname = current_database()) as n',
+    `select current_database() as name, count(*) as n from pg_stat_activity
+     where datname = current_database() and backend_type = 'client backend'`,
   );
   await database.superuser.query(`alter database ${rows[0].name} connection limit ${rows[0].n}`);
   try {

@@ -335,7 +335,7 @@ function ofColleagues(
     const theirs = placed.find(
       (row) =>
         row.table.name === target &&
-        row.table.schema === 'app_public' &&
+        row.table.isReachable &&
         ![people, tenants, belonging].includes(target) &&
         row.table.personColumn !== undefined &&
         row.orgId === orgId &&

@@ -41,7 +41,7 @@ const marginMs = 10_000;
 /**
  * Does the work of a generation: one that was to be done later, one that a request handed off,
  * or one whose request died. Until the next attempt, it is QUEUED; where the service is only not to
- * be asked for this organization now, that is no attempt.
+ * be asked for this organization now, that is no attempt, and the generation stays as it is.
  */
 export function makeGenerationsRun(services: GenerationServices): Task {
   const { produce, ai, timeoutMs, budgetMicros, pseudonym, whoAsks } = services;

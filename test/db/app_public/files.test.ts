@@ -404,6 +404,9 @@ describe('limits', () => {
     ["array['IMAGE/PNG']", 'null', 'null'],
     ["array['image/png', null]", 'null', 'null'],
     ["array['*/png']", 'null', 'null'],
+    ["array['image/png image/gif']", 'null', 'null'],
+    ["array['image/png', '']", 'null', 'null'],
+    ["array['']", 'null', 'null'],
     ['null', '-1', 'null'],
     ['null', 'null', '-1'],
   ])(
