@@ -56,7 +56,7 @@ describe('a database', () => {
     expect(text.match(/Unique keys lead with the tenant/g)).toHaveLength(1);
     expect(text).toContain('    app_public.organizations_pkey  ');
     expect(text).toContain('    app_public.users_pkey          ');
-    expect(text).toMatch(/10 errors, 3 warnings; 0 ignored/);
+    expect(text).toMatch(/10 errors, 6 warnings; 0 ignored/);
     expect(code).toBe(1);
   });
 
