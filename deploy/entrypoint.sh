@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 process=${1:-serve}
 [ "$#" -eq 0 ] || shift
 case $process in
-  serve) MALLOC_ARENA_MAX=2 exec node --max-semi-space-size=32 --heap-growing-percent=30 --no-allocation-site-pretenuring server/main.ts "$@" ;;
+  serve) MALLOC_ARENA_MAX=2 exec node --max-semi-space-size=32 --heap-growing-percent=60 --no-allocation-site-pretenuring server/main.ts "$@" ;;
   worker) exec node worker/main.ts "$@" ;;
   migrate) exec node db/migrateCommand.ts "$@" ;;
 esac

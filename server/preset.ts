@@ -48,7 +48,7 @@ export type PresetOptions = {
 export function makePreset(options: PresetOptions): GraphileConfig.Preset {
   const { pool, usePrepared = true, limits, processPlugins = [] } = options;
   const { graphiql = false, watch = false, uploads, generations } = options;
-  const { aiBudgetMicros = 0, graphqlCacheMb = 32 } = options;
+  const { aiBudgetMicros = 0, graphqlCacheMb = 20 } = options;
   const service = makeScopedPgService({
     pool,
     schemas: ['app_public'],

@@ -56,7 +56,7 @@ describe('the mode', () => {
   test('decides the defaults that differ', () => {
     expect(loadConfig('none', {})).toMatchObject({
       host: '0.0.0.0',
-      graphqlCacheMb: 32,
+      graphqlCacheMb: 20,
       graphqlPlayground: false,
       shutdownDrainMs: 10_000,
       logPseudonymKey: undefined,
@@ -80,7 +80,7 @@ describe('values', () => {
       port: 0,
       host: '0.0.0.0',
       corsOrigins: [],
-      graphqlCacheMb: 32,
+      graphqlCacheMb: 20,
       graphqlPlayground: false,
       databaseUrl: undefined,
       databaseWorkerUrl: undefined,

@@ -142,7 +142,7 @@ export const settings = {
     variable: 'GRAPHQL_CACHE_MB',
     section: 'HTTP',
     kind: wholeNumber(1, 4096),
-    default: '32',
+    default: '20',
     meaning:
       'What the API may keep of operations that came before: their documents and plans. An operation takes 0.1 to 0.3 MB, a large one more.',
     unit: 'MB',
